@@ -1,0 +1,329 @@
+"""The fold: events in, the state of one answer out. No clock, no I/O; the time of an event comes with it.
+
+`Answer.apply` takes events in the order they arrive and tolerates any order a service may send them in: a
+call is created by whichever of its frames comes first, and a state only moves forward. Text is kept as
+pieces, so that whoever shows the answer reads only what is new (`text_after`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from bot.model import event as ev
+
+
+class CallState(IntEnum):
+    """How far a tool call has come; only ever grows."""
+
+    ARGUMENTS = 1
+    """Its arguments are still arriving."""
+    RUNNING = 2
+    """The tool is at work."""
+    UNFINISHED = 3
+    """The run ended before the tool did."""
+    DONE = 4
+    FAILED = 5
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """One tool call. Times are seconds on the clock of whoever feeds the fold, None while unknown."""
+
+    id: str
+    name: str = ""
+    agent_id: str = ""
+    state: CallState = CallState.ARGUMENTS
+    error: str = ""
+    started_at: float | None = None
+    ended_at: float | None = None
+    revision: int = 0
+    _arguments: list[str] = field(default_factory=list)
+    _chunks: list[str] = field(default_factory=list)
+    _result: str = ""
+
+    @property
+    def arguments(self) -> str:
+        """The JSON text of the arguments, as far as it has come."""
+        return "".join(self._arguments)
+
+    @property
+    def result(self) -> str:
+        """The result: the whole one when it came, else the pieces so far."""
+        return self._result or "".join(self._chunks)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its result may still come."""
+        return self.state < CallState.UNFINISHED
+
+    def _advance(self, state: CallState, at: float) -> None:
+        if state > self.state:
+            self.state = state
+        if state >= CallState.UNFINISHED and self.ended_at is None:
+            self.ended_at = at
+
+
+@dataclass(slots=True)
+class Step:
+    """A sub-agent at work inside the run; its tool calls are those with its `agent_id`."""
+
+    name: str
+    label: str
+    agent_id: str
+    parent_agent_id: str
+    started_at: float
+    status: str = ""
+    ended_at: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the service's word for its end means failure."""
+        return self.status.lower() in {"failed", "error", "cancelled", "canceled", "timeout"}
+
+
+@dataclass(slots=True)
+class _Message:
+    role: str
+    is_root: bool
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def is_answer(self) -> bool:
+        return self.is_root and self.role == "assistant"
+
+
+class Answer:
+    """Everything known about one answer so far.
+
+    Attributes:
+        calls: tool calls by id, in order of appearance.
+        steps: sub-agents in order of appearance.
+        activity: the last sign of life ("waiting_for_agent_thinking", "thinking"), "" after new text.
+        usage: what the service said the run cost; None until it said.
+        finished: the service said the answer is complete.
+        error: the service said the run failed, and why.
+        unknown: how often each undocumented frame type came.
+        revision: grows with every event that changed something.
+    """
+
+    def __init__(self) -> None:
+        self.run_id = ""
+        self.calls: dict[str, ToolCall] = {}
+        self.steps: list[Step] = []
+        self.activity = ""
+        self.usage: ev.Usage | None = None
+        self.finished = False
+        self.error: ev.RunError | None = None
+        self.unknown: dict[str, int] = {}
+        self.revision = 0
+        self.started = False
+        self._messages: dict[str, _Message] = {}
+        self._last_text: _Message | None = None
+        self._pieces: list[str] = []
+        self._epoch = 0
+        self._stale = False
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """The root agent's answer in Markdown, its messages in order of appearance."""
+        return "".join(self._log())
+
+    def text_after(self, mark: tuple[int, int]) -> tuple[str, tuple[int, int], bool]:
+        """The text that came since `mark`, the next mark, and whether to begin anew.
+
+        Text nearly always grows at its end, and then only what is new is touched. A late piece of an earlier
+        message changes the middle; then the whole text is returned and the last value is True. Begin with the
+        mark (0, 0).
+        """
+        pieces = self._log()
+        epoch, position = mark
+        anew = epoch != self._epoch
+        new = "".join(pieces if anew else pieces[position:])
+        return new, (self._epoch, len(pieces)), anew
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the first words have come."""
+        return bool(self._log())
+
+    @property
+    def open_call(self) -> ToolCall | None:
+        """The call that is at work now: the newest one without a result."""
+        return next((call for call in reversed(self.calls.values()) if call.is_open), None)
+
+    @property
+    def open_step(self) -> Step | None:
+        """The sub-agent that is at work now: the newest one that has not ended."""
+        return next((step for step in reversed(self.steps) if step.ended_at is None), None)
+
+    def calls_of(self, step: Step) -> list[ToolCall]:
+        """The tool calls a sub-agent made."""
+        return [call for call in self.calls.values() if call.agent_id and call.agent_id == step.agent_id]
+
+    # -- folding ---------------------------------------------------------------------------------------
+
+    def apply(self, event: ev.Event, at: float) -> None:
+        """Fold one event in. `at` is when it arrived, in seconds on any one clock. Never raises."""
+        self.revision += 1
+        self.started = True
+        match event:
+            case ev.TextMessageContent():
+                self._text(event)
+            case ev.TextMessageStart():
+                self._text_start(event)
+            case (
+                ev.ToolCallStart()
+                | ev.ToolCallArgs()
+                | ev.ToolCallEnd()
+                | ev.ToolCallChunk()
+                | ev.ToolCallResult()
+            ):
+                self._call(event, at)
+            case ev.StepStarted():
+                self._step_started(event, at)
+            case ev.StepFinished():
+                self._step_finished(event, at)
+            case ev.Activity(kind):
+                self.activity = kind
+            case ev.Reasoning():
+                self.activity = "thinking"
+            case ev.Usage():
+                self._usage(event)
+            case ev.RunStarted(run_id):
+                self.run_id = self.run_id or run_id
+            case ev.RunFinished():
+                self.finished = True
+                self.close(at)
+            case ev.RunError():
+                self.error = self.error or event
+                self.close(at)
+            case ev.Unknown(kind):
+                self.unknown[kind] = self.unknown.get(kind, 0) + 1
+            case ev.TextMessageEnd():
+                pass  # Nothing waits for the end of a message: the next one, or the end of the run, tells.
+
+    def close(self, at: float) -> None:
+        """The run is over, however it ended: what is still open stays unfinished."""
+        self.revision += 1
+        self.activity = ""
+        for call in self.calls.values():
+            if call.is_open:
+                call.revision += 1
+                call._advance(CallState.UNFINISHED, at)
+        for step in self.steps:
+            if step.ended_at is None:
+                step.ended_at, step.status = at, step.status or "unfinished"
+
+    def _is_root(self, agent_id: str, parent_agent_id: str) -> bool:
+        return not parent_agent_id and all(step.agent_id != agent_id or not agent_id for step in self.steps)
+
+    def _text_start(self, event: ev.TextMessageStart) -> None:
+        message = self._messages.get(event.message_id)
+        if message is None:
+            root = self._is_root(event.agent_id, event.parent_agent_id)
+            self._messages[event.message_id] = _Message(event.role, root)
+        elif message.role != event.role and message.pieces:
+            message.role = event.role  # Its text came before its start said whose it is.
+            self._stale = True
+        else:
+            message.role = event.role
+
+    def _text(self, event: ev.TextMessageContent) -> None:
+        if not event.delta:
+            return
+        message = self._messages.get(event.message_id)
+        if message is None:
+            root = self._is_root(event.agent_id, event.parent_agent_id)
+            message = self._messages[event.message_id] = _Message("assistant", root)
+        if not message.is_answer:
+            message.pieces.append(event.delta)
+            return
+        self.activity = ""
+        if not self._stale and message is not self._last_text:
+            if message.pieces or self._later_text_than(event.message_id):
+                self._stale = True
+            elif self._last_text is not None:
+                self._pieces.append(_SEPARATOR)
+        message.pieces.append(event.delta)
+        self._pieces.append(event.delta)
+        self._last_text = message
+
+    def _later_text_than(self, message_id: str) -> bool:
+        """Whether a message that began after this one already has text (then this piece is not the last)."""
+        later = False
+        for known, message in self._messages.items():
+            if known == message_id:
+                later = True
+            elif later and message.is_answer and message.pieces:
+                return True
+        return False
+
+    def _log(self) -> list[str]:
+        if self._stale:
+            self._stale = False
+            self._epoch += 1
+            self._pieces = []
+            self._last_text = None
+            for message in self._messages.values():
+                if message.is_answer and message.pieces:
+                    if self._pieces:
+                        self._pieces.append(_SEPARATOR)
+                    self._pieces.extend(message.pieces)
+                    self._last_text = message
+        return self._pieces
+
+    def _call(
+        self,
+        event: ev.ToolCallStart | ev.ToolCallArgs | ev.ToolCallEnd | ev.ToolCallChunk | ev.ToolCallResult,
+        at: float,
+    ) -> None:
+        call = self.calls.get(event.call_id)
+        if call is None:
+            call = self.calls[event.call_id] = ToolCall(event.call_id, started_at=at)
+        call.revision += 1
+        call.agent_id = call.agent_id or event.agent_id
+        match event:
+            case ev.ToolCallStart():
+                call.name = call.name or event.name
+            case ev.ToolCallArgs():
+                call._arguments.append(event.delta)
+            case ev.ToolCallEnd():
+                call._advance(CallState.RUNNING, at)
+            case ev.ToolCallChunk():
+                call._advance(CallState.RUNNING, at)
+                call._chunks.append(event.delta)
+            case ev.ToolCallResult():
+                call._result = call._result or event.content
+                call._advance(CallState.DONE, at)
+        if event.error:
+            call.error = call.error or event.error
+            call._advance(CallState.FAILED, at)
+        self.activity = ""
+
+    def _step_started(self, event: ev.StepStarted, at: float) -> None:
+        self.steps.append(
+            Step(event.name, event.label or event.name, event.agent_id, event.parent_agent_id, at)
+        )
+        self.activity = ""
+
+    def _step_finished(self, event: ev.StepFinished, at: float) -> None:
+        for step in self.steps:
+            same = step.agent_id == event.agent_id if event.agent_id else step.name == event.name
+            if same and step.ended_at is None:
+                step.ended_at, step.status = at, event.status
+                return
+
+    def _usage(self, event: ev.Usage) -> None:
+        known = self.usage or ev.Usage()
+        self.usage = ev.Usage(
+            event.characters if event.characters is not None else known.characters,
+            event.session_id or known.session_id,
+            event.request_id or known.request_id,
+        )
+
+
+_SEPARATOR = "\n\n"
+"""Between two messages of the root agent: they are paragraphs of one answer."""

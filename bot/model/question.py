@@ -1,0 +1,74 @@
+"""A question: what somebody asked, from whatever surface, in one shape."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["en", "zh"]
+
+MAX_QUESTION = 32_000
+"""Characters the service takes in one question (facts of DAS Chat)."""
+
+_CJK = re.compile(r"[㐀-鿿豈-﫿]")
+
+
+def language_of(text: str) -> Language:
+    """The language to answer formalities in: Chinese when the text has any Chinese character."""
+    return "zh" if _CJK.search(text) else "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A Slack conversation. `thread_ts` is its root message's.
+
+    A command's root is yet to be posted; until then its thread is named "new-" and the run's id.
+    """
+
+    team: str
+    channel: str
+    thread_ts: str
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its root message has yet to be posted."""
+        return self.thread_ts.startswith("new-")
+
+    @property
+    def key(self) -> str:
+        """Its name in the store."""
+        return f"{self.team}:{self.channel}:{self.thread_ts}"
+
+    @classmethod
+    def from_key(cls, key: str) -> Thread:
+        """The inverse of `key`."""
+        team, channel, thread_ts = key.split(":", 2)
+        return cls(team, channel, thread_ts)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody asked.
+
+    Attributes:
+        thread: where, and where the answer goes.
+        ts: the asking message's own ts; for a command a unique id in its place.
+        user: who asked (`U…`); user_team: their home team, which differs in shared channels.
+        text: what they asked, mentions of the bot removed.
+        surface: "mention", "thread", "dm", "command" or "again" (the button).
+        response_url: a command's, for the private hint when the bot cannot post; else "".
+    """
+
+    thread: Thread
+    ts: str
+    user: str
+    user_team: str
+    text: str
+    surface: str
+    response_url: str = ""
+
+    @property
+    def language(self) -> Language:
+        """The language the asker wrote in."""
+        return language_of(self.text)
