@@ -1,0 +1,33 @@
+// Questions to try, for somebody who sees the page for the first time.
+
+export const EXAMPLES = [
+  { text: "@das why is rm-bp1demo0001 slow?", about: "Slow SQL, an index to add" },
+  { text: "@das who holds the lock on rm-bp1demo0001? Many waits", about: "Lock waits" },
+  { text: "@das the disk of rm-bp1demo0001 is almost full", about: "Disk full" },
+  { text: "@das rm-bp1demo0001 has a connection spike", about: "Connections, two sub-agents" },
+  { text: "@das check the audit log of rm-bp1demo0001 (a tool will fail)", about: "A tool that fails" },
+  { text: "@das rm-bp1demo0001 为什么变慢了？", about: "中文提问，中文回答" },
+  { text: "/das-diagnose rm-bp1demo0001 slow since 9:40", about: "The same as a command" },
+];
+
+/** In a direct message nobody needs to be mentioned. */
+const asDirect = (text) => text.replace(/^@das /, "");
+
+export function Hints({ direct, onPick }) {
+  return (
+    <section className="hints" aria-label="Questions to try">
+      <h2>Ask the database agent</h2>
+      <p>Pick a question to put it into the box below, then press Enter. The answer grows in a thread.</p>
+      <ul>
+        {EXAMPLES.map(({ text, about }) => (
+          <li key={text}>
+            <button type="button" data-testid="hint-question" onClick={() => onPick(direct ? asDirect(text) : text)}>
+              <span className="hints_text">{direct ? asDirect(text) : text}</span>
+              <span className="hints_about">{about}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
