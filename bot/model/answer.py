@@ -72,6 +72,7 @@ class Step:
     label: str
     agent_id: str
     parent_agent_id: str
+    call_id: str
     started_at: float
     status: str = ""
     ended_at: float | None = None
@@ -305,7 +306,14 @@ class Answer:
 
     def _step_started(self, event: ev.StepStarted, at: float) -> None:
         self.steps.append(
-            Step(event.name, event.label or event.name, event.agent_id, event.parent_agent_id, at)
+            Step(
+                event.name,
+                event.label or event.name,
+                event.agent_id,
+                event.parent_agent_id,
+                event.call_id,
+                at,
+            )
         )
         self.activity = ""
 

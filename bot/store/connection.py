@@ -1,0 +1,75 @@
+"""The connection to Redis or Valkey, with retries and timeouts of our own."""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from bot import log
+from bot.settings import Settings, SettingsError
+from bot.store import embedded
+
+logger = log.get(__name__)
+
+SOCKET_SECONDS = 5
+"""Longest wait for one answer; longer than the workers' blocking read."""
+_OLDEST = (7, 0)
+"""Debian 12's Redis is the oldest dialect the scripts are tested on."""
+
+
+def connect(url: str) -> Redis:
+    """A client of `url`. Nothing is sent yet."""
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=SOCKET_SECONDS,
+        socket_connect_timeout=SOCKET_SECONDS,
+        health_check_interval=15,
+        # Short: a caller knows better than the connection what to do when Redis is away for longer.
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError],
+        max_connections=500,
+    )
+
+
+async def open_store(settings: Settings) -> Redis:
+    """Connect as the settings say, waiting while the server is away.
+
+    Raises:
+        SettingsError: when the address or the password is wrong, or the server is too old.
+    """
+    url = settings.redis_url
+    if url == "embedded":
+        url = await asyncio.to_thread(embedded.url, settings.data_dir)
+    try:
+        redis = connect(url)
+    except ValueError as error:
+        raise SettingsError([f"REDIS_URL: {error}"]) from None
+    wait = 0.5
+    while True:
+        try:
+            info = await redis.info("server")
+            break
+        except (
+            exceptions.AuthenticationError,
+            exceptions.NoPermissionError,
+            exceptions.ResponseError,
+        ) as error:
+            if isinstance(error, exceptions.BusyLoadingError):
+                await asyncio.sleep(wait)
+                continue
+            await redis.aclose()
+            raise SettingsError([f"REDIS_URL: the server refuses us: {error}"]) from None
+        except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
+            logger.warning("redis is away, trying again", reason=str(error), seconds=wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 10)
+    version = str(info.get("redis_version", "0.0"))
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+        await redis.aclose()
+        raise SettingsError([f"REDIS_URL: the server is version {version}; 7.0 or newer is needed"])
+    return redis

@@ -1,0 +1,74 @@
+"""Every key in Redis and how long it lives. The one place that spells them.
+
+All carry the hash tag `{das-bot}`: on Redis Cluster they share a slot, so that one script can change several of
+them at once. A deployment's whole state is a few kilobytes a run; one slot holds it easily.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PREFIX = "{das-bot}:"
+
+THREADS = PREFIX + "threads"
+"""Stream: one entry per thread that has a run waiting or under way. Lives as long as a run's record."""
+
+GROUP = "workers"
+"""The stream's consumer group."""
+
+FENCE = PREFIX + "fence"
+"""Counter that hands out fencing tokens. Lives a year after the last lease."""
+
+DAY = 86_400_000
+"""A day in milliseconds; all lives below are in milliseconds."""
+
+SEEN_LIFE = DAY
+"""How long an event is remembered as seen. Slack redelivers for some minutes; a day covers an outage."""
+LEASE_LIFE = 15_000
+"""A worker that has not renewed its lease for this long is dead; three renewals fit in."""
+SLOT_LIFE = 15_000
+"""The same for a slot and for a place in its queue."""
+FENCE_LIFE = 365 * DAY
+
+
+def seen_event(event_id: str) -> str:
+    """An envelope's event_id that was accepted or refused."""
+    return f"{PREFIX}seen:event:{event_id}"
+
+
+def seen_message(team: str, channel: str, ts: str) -> str:
+    """A message that was accepted or refused, whichever event brought it."""
+    return f"{PREFIX}seen:message:{team}:{channel}:{ts}"
+
+
+def run(run_id: str) -> str:
+    """Hash: the record of a run."""
+    return f"{PREFIX}run:{run_id}"
+
+
+def queue(thread: str) -> str:
+    """List: the runs of a thread in order of asking, the current one first."""
+    return f"{PREFIX}queue:{thread}"
+
+
+def thread(thread: str) -> str:
+    """Hash: a thread the bot answers in, with its session."""
+    return f"{PREFIX}thread:{thread}"
+
+
+def lease(thread: str) -> str:
+    """String: the fencing token of the worker that works on a thread."""
+    return f"{PREFIX}lease:{thread}"
+
+
+def slot(agent: str, part: str) -> str:
+    """Sorted sets of an agent's slots: `held`, `waiting` (by arrival) and `alive` (by expiry)."""
+    return f"{PREFIX}slot:{agent}:{part}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """The lives an operator sets, in milliseconds."""
+
+    run: int = 7 * DAY
+    session: int = 30 * DAY

@@ -1,0 +1,352 @@
+"""Runs in Redis: accepted once, worked on one per thread, ended exactly once.
+
+A thread with work has one entry in a stream; workers read it through a consumer group, lease the thread, and do the
+run at the head of the thread's queue. Ending a run and putting the thread back for its next one is one atomic step, so
+a question can never wait behind a thread that nobody works on. An entry whose worker died is claimed by another.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import Redis
+
+from bot.model.question import Question, Thread
+from bot.model.run import Run, State
+from bot.store import keys
+from bot.store.scripts import Scripts
+
+MOST_WAITING = 20
+"""Runs of one thread, the current one included; more are refused with a line that says so."""
+_CLAIM_IDLE = keys.LEASE_LIFE
+"""Milliseconds after which an entry nobody renews belongs to a dead worker."""
+
+
+class LeaseLostError(Exception):
+    """Another worker has taken the thread over; whoever gets this stops writing at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a question: "accepted", "duplicate", "unknown" (a thread that is not ours) or "full"."""
+
+    verdict: str
+    run_id: str = ""
+    ahead: int = 0
+    """How many runs of the thread go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on a thread. `token` fences off whoever had it before."""
+
+    thread: Thread
+    entry: str
+    token: int
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a renewal of the lease learned: who wants the run stopped, and the runs waiting behind it."""
+
+    stop_by: str
+    waiting: list[str]
+
+
+class Runs:
+    """The runs of a deployment, as one worker process named `consumer` sees them.
+
+    All methods raise `redis.RedisError` when the server is away or refuses; nothing is half done then.
+    """
+
+    def __init__(self, redis: Redis, lives: keys.Lives, consumer: str = "") -> None:
+        self._redis = redis
+        self._script = Scripts(redis)
+        self._lives = lives
+        self.consumer = consumer or f"worker-{secrets.token_hex(4)}"
+        self._claim_from = "0-0"
+
+    async def prepare(self) -> None:
+        """Make the consumer group, if nobody has."""
+        try:
+            await self._redis.xgroup_create(keys.THREADS, keys.GROUP, id="0", mkstream=True)
+            await self._redis.pexpire(keys.THREADS, self._lives.run)
+        except exceptions.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    # -- intake ----------------------------------------------------------------------------------------
+
+    async def accept(
+        self, question: Question, *, event_id: str = "", known_only: bool = False, mention: bool = False
+    ) -> Accepted:
+        """Take a question in exactly once, durably.
+
+        Args:
+            question: what was asked.
+            event_id: Slack's id of the delivery; the message itself is remembered as well.
+            known_only: accept only in a thread the bot already answers in.
+            mention: whether the bot was mentioned; kept even when the twin event came first.
+        """
+        run_id = new_id()
+        thread = question.thread
+        if thread.thread_ts == "":
+            thread = Thread(thread.team, thread.channel, f"new-{run_id}")
+        message = keys.seen_message(thread.team, thread.channel, question.ts)
+        record = {
+            "state": State.QUEUED,
+            "accepted_at": f"{time.time():.3f}",
+            "team": thread.team,
+            "channel": thread.channel,
+            "thread_ts": thread.thread_ts,
+            "ts": question.ts,
+            "user": question.user,
+            "user_team": question.user_team,
+            "text": question.text,
+            "surface": question.surface,
+            "response_url": question.response_url,
+        }
+        verdict, earlier, ahead = await self._script(
+            "accept",
+            [
+                keys.seen_event(event_id) if event_id else message,
+                message,
+                keys.run(run_id),
+                keys.queue(thread.key),
+                keys.thread(thread.key),
+                keys.THREADS,
+            ],
+            [
+                run_id,
+                keys.SEEN_LIFE,
+                self._lives.run,
+                self._lives.session,
+                thread.key,
+                int(known_only),
+                int(mention),
+                MOST_WAITING,
+                *_flat(record),
+            ],
+        )
+        return Accepted(verdict, earlier, int(ahead))
+
+    async def first_time(self, team: str, channel: str, ts: str) -> bool:
+        """Claim a message that will not be a run (a refusal), so that its twin and redeliveries stay silent."""
+        key = keys.seen_message(team, channel, ts)
+        return bool(await self._redis.set(key, "refused", nx=True, px=keys.SEEN_LIFE))
+
+    async def stop(self, run_id: str, user: str) -> str:
+        """Ask for a run to stop: "stopping", or the final state it already has, or "" if it is unknown."""
+        return str(await self._script("stop", [keys.run(run_id)], [user]))
+
+    async def rate(self, run_id: str, user: str, rating: str) -> None:
+        """Keep what somebody thinks of an answer ("like" or "dislike") with its run."""
+        if await self._redis.exists(keys.run(run_id)):
+            await self._redis.hset(keys.run(run_id), f"rating:{user}", rating)
+
+    async def current(self, thread: Thread) -> str:
+        """The id of the run at the head of a thread's queue, "" when it rests."""
+        return str(await self._redis.lindex(keys.queue(thread.key), 0) or "")
+
+    async def get(self, run_id: str) -> Run | None:
+        """A run's record, or None when it has expired."""
+        record: Any = await self._redis.hgetall(keys.run(run_id))
+        return _run(run_id, record) if record.get("state") else None
+
+    # -- workers ---------------------------------------------------------------------------------------
+
+    async def next_entries(self, count: int, block_ms: int) -> list[tuple[str, Thread]]:
+        """Threads with work that nobody has, at most `count`, waiting up to `block_ms` for the first."""
+        try:
+            found = await self._redis.xreadgroup(
+                keys.GROUP, self.consumer, {keys.THREADS: ">"}, count=count, block=block_ms
+            )
+        except exceptions.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            await self.prepare()
+            return []
+        # A dict under RESP3, a list of pairs under RESP2.
+        streams: Any = found.values() if isinstance(found, dict) else [entries for _, entries in found or []]
+        return [pair for entries in streams for pair in _entries(entries)]
+
+    async def abandoned_entries(self, count: int) -> list[tuple[str, Thread]]:
+        """Threads whose worker died: taken over by this one, at most `count`."""
+        try:
+            answer: Any = await self._redis.xautoclaim(
+                keys.THREADS, keys.GROUP, self.consumer, _CLAIM_IDLE, self._claim_from, count=count
+            )
+        except exceptions.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            await self.prepare()
+            return []
+        self._claim_from = answer[0]
+        return _entries(answer[1])
+
+    async def lease(self, entry: str, thread: Thread) -> Lease | None:
+        """Lease a thread and learn its current run; None when another worker still holds it."""
+        token, run_id = await self._script(
+            "take",
+            [keys.lease(thread.key), keys.FENCE, keys.queue(thread.key)],
+            [keys.LEASE_LIFE, keys.FENCE_LIFE],
+        )
+        return Lease(thread, entry, int(token), run_id) if token else None
+
+    async def beat(self, lease: Lease) -> Beat:
+        """Renew a lease.
+
+        Raises:
+            LeaseLostError: when another worker has the thread.
+        """
+        held, stop_by, waiting = await self._script(
+            "beat",
+            [
+                keys.lease(lease.thread.key),
+                keys.THREADS,
+                keys.run(lease.run_id),
+                keys.queue(lease.thread.key),
+            ],
+            [lease.token, keys.LEASE_LIFE, keys.GROUP, self.consumer, lease.entry],
+        )
+        if not held:
+            raise LeaseLostError(lease.thread.key)
+        return Beat(stop_by, list(waiting))
+
+    async def save(self, lease: Lease, run: Run) -> None:
+        """Write what a worker knows of a run: this lease's own, or one waiting behind it.
+
+        Raises:
+            LeaseLostError: when another worker has the thread; nothing is written then.
+        """
+        fields = _flat(_worker_fields(run))
+        await self._fenced(
+            lease, "save", [keys.lease(lease.thread.key), keys.run(run.id)], [lease.token, *fields]
+        )
+
+    async def finish(self, lease: Lease, run: Run | None) -> None:
+        """Give a run its final state and the thread its next one. With None the thread just rests, or is handed over.
+
+        Raises:
+            LeaseLostError: when another worker has the thread.
+        """
+        await self._fenced(
+            lease,
+            "finish",
+            [
+                keys.lease(lease.thread.key),
+                keys.queue(lease.thread.key),
+                keys.run(lease.run_id),
+                keys.THREADS,
+            ],
+            [
+                lease.token,
+                keys.GROUP,
+                lease.entry,
+                lease.thread.key,
+                run.id if run else "",
+                self._lives.run,
+                *(_flat(_worker_fields(run)) if run else ()),
+            ],
+        )
+
+    async def open_thread(self, lease: Lease, thread_ts: str) -> None:
+        """Move a command's run into the thread its root message opened, where a worker then finds it.
+
+        Raises:
+            LeaseLostError: when another worker has the thread.
+        """
+        old = lease.thread
+        new = Thread(old.team, old.channel, thread_ts)
+        await self._fenced(
+            lease,
+            "open_thread",
+            [
+                keys.lease(old.key),
+                keys.queue(old.key),
+                keys.run(lease.run_id),
+                keys.THREADS,
+                keys.queue(new.key),
+                keys.thread(new.key),
+                keys.seen_message(new.team, new.channel, thread_ts),
+            ],
+            [
+                lease.token,
+                keys.GROUP,
+                lease.entry,
+                new.key,
+                lease.run_id,
+                thread_ts,
+                self._lives.run,
+                self._lives.session,
+                keys.SEEN_LIFE,
+            ],
+        )
+
+    async def _fenced(self, lease: Lease, name: str, names: list[str], args: list[str | int]) -> None:
+        """Run a script that only the lease's holder may run.
+
+        The lease may have run out while Redis was away and nobody took it: a beat renews it then.
+        """
+        if not await self._script(name, names, args):
+            await self.beat(lease)
+            if not await self._script(name, names, args):
+                raise LeaseLostError(lease.thread.key)
+
+
+def new_id() -> str:
+    """A run's id: 16 hex digits, random."""
+    return secrets.token_hex(8)
+
+
+def _flat(fields: dict[str, str]) -> list[str | int]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def _entries(entries: Any) -> list[tuple[str, Thread]]:
+    return [(entry, Thread.from_key(fields["thread"])) for entry, fields in entries if fields]
+
+
+def _worker_fields(run: Run) -> dict[str, str]:
+    return {
+        "state": run.state,
+        "asked_at": f"{run.asked_at:.3f}",
+        "ended_at": f"{run.ended_at:.3f}",
+        "reply_ts": json.dumps(run.reply_ts),
+        "posting": str(int(run.posting)),
+        "session_id": run.session_id,
+        "agent_id": run.agent_id,
+        "shown": run.shown,
+    }
+
+
+def _run(run_id: str, record: dict[str, str]) -> Run:
+    thread = Thread(record["team"], record["channel"], record["thread_ts"])
+    return Run(
+        id=run_id,
+        question=Question(
+            thread=thread,
+            ts=record["ts"],
+            user=record["user"],
+            user_team=record["user_team"],
+            text=record["text"],
+            surface=record["surface"],
+            response_url=record["response_url"],
+        ),
+        state=State(record["state"]),
+        accepted_at=float(record["accepted_at"]),
+        asked_at=float(record.get("asked_at") or 0),
+        ended_at=float(record.get("ended_at") or 0),
+        reply_ts=json.loads(record.get("reply_ts") or "[]"),
+        posting=record.get("posting") == "1",
+        stop_by=record.get("stop_by", ""),
+        session_id=record.get("session_id", ""),
+        agent_id=record.get("agent_id", ""),
+        shown=record.get("shown", ""),
+    )

@@ -1,0 +1,32 @@
+"""Loads `scripts.lua` and registers each function as a script of its own on a client."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.M)
+
+
+def sources() -> dict[str, str]:
+    """Lua source by name."""
+    parts = _NAME.split(files("bot.store").joinpath("scripts.lua").read_text("utf-8"))
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+class Scripts:
+    """The scripts on one client: `await scripts("take", keys, args)` (EVALSHA, loaded on demand)."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._scripts = {name: redis.register_script(source) for name, source in sources().items()}
+
+    async def __call__(self, name: str, keys: list[str], args: list[str | int]) -> Any:
+        """Run a script.
+
+        Raises:
+            redis.RedisError: when the server cannot be reached or refuses.
+        """
+        return await self._scripts[name](keys=keys, args=args)

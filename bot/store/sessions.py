@@ -1,0 +1,33 @@
+"""Which upstream session a thread is bound to. Only the holder of the thread's lease writes here."""
+
+from __future__ import annotations
+
+import uuid
+
+from redis.asyncio import Redis
+
+from bot.model.question import Thread
+from bot.store import keys
+
+
+class Sessions:
+    """Threads and their sessions. All methods raise `redis.RedisError` when the server is away."""
+
+    def __init__(self, redis: Redis, lives: keys.Lives) -> None:
+        self._redis = redis
+        self._lives = lives
+
+    async def session_of(self, thread: Thread) -> str:
+        """The thread's session id, a new UUIDv4 when it has none yet. Two askers get the same one."""
+        key = keys.thread(thread.key)
+        await self._redis.hsetnx(key, "session_id", str(uuid.uuid4()))
+        await self._redis.pexpire(key, self._lives.session)
+        return str(await self._redis.hget(key, "session_id"))
+
+    async def adopt(self, thread: Thread, session_id: str) -> None:
+        """The service says the session has another id: use that one from now on."""
+        await self._redis.hset(keys.thread(thread.key), "session_id", session_id)
+
+    async def forget(self, thread: Thread) -> None:
+        """Begin a new session with the thread's next question."""
+        await self._redis.hdel(keys.thread(thread.key), "session_id")
