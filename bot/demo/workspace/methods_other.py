@@ -1,0 +1,154 @@
+"""Web API methods for files, views and the status of a conversation with the app."""
+
+import json
+
+from . import cast
+from .arguments import Arguments
+from .blocks import checked_view_blocks
+from .cast import BOT_USER_ID
+from .errors import SlackError
+from .messages import Json, posted_by_app
+from .state import TRIGGER_LIFE_SECONDS, File, State
+
+MAX_VIEW_BYTES = 250_000
+MAX_PRIVATE_METADATA = 3_000
+MAX_VIEW_TITLE = 24
+MAX_LOADING_MESSAGES = 10
+SESSION_STATES = ("active", "processing", "suspended", "closed")
+
+
+def get_upload_url(state: State, args: Arguments) -> Json:
+    """files.getUploadURLExternal: the first of three steps."""
+    name, length = args.required("filename"), args.number("length", 0)
+    if length <= 0:
+        raise SlackError("invalid_arguments", ["[ERROR] must be more than 0: length"])
+    file = File(state.new_id("F"), name, length)
+    state.files[file.id] = file
+    return {"upload_url": f"{state.base_url}/upload/v1/{file.id}", "file_id": file.id}
+
+
+def complete_upload(state: State, args: Arguments) -> Json:
+    """files.completeUploadExternal: shares uploaded files, into a thread when asked to."""
+    asked = args.structure("files", "invalid_arguments")
+    if not isinstance(asked, list) or not asked:
+        raise SlackError("invalid_arguments", ["[ERROR] missing required field: files"])
+    files: list[File] = []
+    for entry in asked:
+        file = state.files.get(str(entry.get("id")) if isinstance(entry, dict) else "")
+        if file is None or file.content is None or file.shared:
+            raise SlackError("file_not_found")
+        file.title = str(entry.get("title") or file.name)
+        files.append(file)
+    channel_ids = [item for item in [args.text("channel_id"), *args.text("channels").split(",")] if item]
+    channels = [state.writable_channel(channel_id) for channel_id in channel_ids]
+    thread_ts = args.text("thread_ts") or None
+    roots = [state.thread_root(channel.id, thread_ts) for channel in channels]
+    for file in files:
+        file.shared = True
+    for channel, root in zip(channels, roots, strict=True):
+        message = posted_by_app(channel.id, state.messages.next_ts(), args.text("initial_comment"), None)
+        message.thread_ts, message.subtype = root, "file_share"
+        message.files = [file_object(state, file) for file in files]
+        state.post(message)
+    return {"files": [file_object(state, file) for file in files]}
+
+
+def file_object(state: State, file: File) -> Json:
+    """A file as messages carry it."""
+    address = f"{state.base_url}/files/{file.id}/{file.name}"
+    return {
+        "id": file.id,
+        "name": file.name,
+        "title": file.title,
+        "size": file.length,
+        "user": BOT_USER_ID,
+        "mode": "hosted",
+        "filetype": file.name.rpartition(".")[2] or "text",
+        "url_private": address,
+        "url_private_download": address,
+    }
+
+
+def _view(args: Arguments, kinds: tuple[str, ...]) -> Json:
+    view = args.structure("view", "invalid_arguments")
+    if not isinstance(view, dict) or view.get("type") not in kinds:
+        raise SlackError("invalid_arguments", ["[ERROR] must be a view of type " + " or ".join(kinds)])
+    if len(json.dumps(view)) > MAX_VIEW_BYTES:
+        raise SlackError("view_too_large")
+    title = view.get("title") or {}
+    if view["type"] == "modal" and not 0 < len(title.get("text", "")) <= MAX_VIEW_TITLE:
+        raise SlackError("invalid_arguments", [f"[ERROR] must be 1 to {MAX_VIEW_TITLE} characters: title"])
+    if len(view.get("private_metadata", "")) > MAX_PRIVATE_METADATA:
+        raise SlackError("invalid_arguments", ["[ERROR] must be less than 3001 characters: private_metadata"])
+    return {**view, "blocks": checked_view_blocks(view.get("blocks"))}
+
+
+def _stored(state: State, view: Json) -> Json:
+    stored = {
+        **view,
+        "id": state.new_id("V"),
+        "team_id": cast.TEAM_ID,
+        "app_id": cast.APP_ID,
+        "bot_id": cast.BOT_ID,
+        "hash": f"{state.clock():.0f}.{state.new_id('h')}",
+        "state": {"values": {}},
+    }
+    state.views[stored["id"]] = stored
+    return stored
+
+
+def views_open(state: State, args: Arguments) -> Json:
+    """views.open: a modal for the person whose click or command the trigger_id came with."""
+    view = _view(args, ("modal",))
+    trigger = state.triggers.get(args.required("trigger_id"))
+    if trigger is None:
+        raise SlackError("invalid_trigger_id")
+    if trigger.used:
+        raise SlackError("exchanged_trigger_id")
+    if state.clock() - trigger.made > TRIGGER_LIFE_SECONDS:
+        raise SlackError("expired_trigger_id")
+    trigger.used = True
+    return {"view": _stored(state, view)}
+
+
+def views_publish(state: State, args: Arguments) -> Json:
+    """views.publish: a person's Home tab."""
+    user = state.person(args.required("user_id"))
+    view = _view(args, ("home",))
+    shown = state.homes.get(user.id)
+    if args.text("hash") and shown and shown["hash"] != args.text("hash"):
+        raise SlackError("hash_conflict")
+    state.homes[user.id] = _stored(state, view)
+    return {"view": state.homes[user.id]}
+
+
+def assistant_status(state: State, args: Arguments) -> Json:
+    """assistant.threads.setStatus: the line "das is thinking…" below a thread."""
+    channel = state.joined_channel(args.required("channel_id"))
+    thread_ts = args.required("thread_ts")
+    if state.messages.find(channel.id, thread_ts) is None:
+        raise SlackError("invalid_thread_ts")
+    loading = args.structure("loading_messages", "invalid_arguments") or []
+    if len(loading) > MAX_LOADING_MESSAGES:
+        raise SlackError("invalid_arguments", ["[ERROR] no more than 10 items allowed: loading_messages"])
+    state.set_status(channel.id, thread_ts, args.text("status"))
+    return {}
+
+
+def session_status(state: State, args: Arguments) -> Json:
+    """agents.sessions.setStatus: where an agent's session stands."""
+    channel = state.channel(args.required("channel_id"))
+    if BOT_USER_ID not in channel.members:
+        raise SlackError("not_authorized")
+    status = args.required("status")
+    if status not in SESSION_STATES:
+        raise SlackError("invalid_status")
+    thread_ts = args.text("thread_ts")
+    if not thread_ts:
+        raise SlackError("thread_ts_required")
+    initiator = args.text("initiator_user_id")
+    if initiator and initiator not in channel.members:
+        raise SlackError("user_not_found")
+    state.session_status[channel.id, thread_ts] = status
+    state.set_status(channel.id, thread_ts, "is working…" if status == "processing" else "")
+    return {}

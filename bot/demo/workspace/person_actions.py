@@ -1,0 +1,123 @@
+"""What a person can do: write, edit, delete, use a slash command, press a button."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .cast import Channel, Person
+from .delivery import Delivery, Dispatcher
+from .errors import SlackError
+from .events import click_payload, command_payload
+from .messages import Message, posted_by_app
+from .methods_chat import apply_response
+from .state import ResponseUrl, State
+from .text import compose
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command or click went; `error` is what Slack would tell the person."""
+
+    ok: bool
+    error: str = ""
+    response: Any = None
+    """What the app sent back with its ack, or None."""
+
+
+class PersonActions:
+    """The people of the workspace; refuses with `SlackError` what Slack would not let them do."""
+
+    def __init__(self, state: State, dispatcher: Dispatcher) -> None:
+        self._state = state
+        self._dispatcher = dispatcher
+
+    def say(self, user: str, channel: str, text: str, thread_ts: str | None = None) -> str:
+        """Writes a message and returns its ts. `@das` in the text becomes a mention."""
+        person, room = self._in_channel(user, channel)
+        if room.is_archived:
+            raise SlackError("is_archived")
+        if not text.strip():
+            raise SlackError("no_text")
+        message = Message(
+            ts=self._state.messages.next_ts(),
+            channel=room.id,
+            user=person.id,
+            text=compose(text, self._state.people.values()),
+            thread_ts=self._state.thread_root(room.id, thread_ts),
+            team=person.team_id,
+        )
+        return self._state.post(message).ts
+
+    def edit(self, user: str, channel: str, ts: str, text: str) -> None:
+        """Rewrites an own message."""
+        message = self._own(user, channel, ts, "cant_update_message")
+        self._state.rewrite(message, compose(text, self._state.people.values()), None, user)
+
+    def delete(self, user: str, channel: str, ts: str) -> None:
+        """Deletes an own message."""
+        self._state.delete(self._own(user, channel, ts, "cant_delete_message"))
+
+    async def command(self, user: str, channel: str, command: str, text: str = "") -> Done:
+        """Uses a slash command and waits until the app acked it or the deadline passed."""
+        person, room = self._in_channel(user, channel)
+        if command not in self._state.commands:
+            return Done(False, f"{command} is not a valid command.")
+        payload = command_payload(self._state, person, room, command, text)
+        delivery = await self._delivered(self._dispatcher.send("slash_commands", payload))
+        if not delivery.acked:
+            return Done(False, f'{command} failed with the error "{_why(delivery)}"')
+        if isinstance(delivery.response, dict):
+            self._show_response(person, room, delivery.response)
+        return Done(True, response=delivery.response)
+
+    async def click(
+        self,
+        user: str,
+        channel: str,
+        ts: str,
+        action_id: str,
+        block_id: str | None = None,
+        value: str | None = None,
+    ) -> Done:
+        """Presses a button or picks an option; `value` says which, where there are several.
+
+        Raises `SlackError("message_not_found")` and `NothingToClick`.
+        """
+        person, room = self._in_channel(user, channel)
+        message = self._state.messages.find(room.id, ts)
+        if message is None or message.ephemeral_for not in (None, user):
+            raise SlackError("message_not_found")
+        payload = click_payload(self._state, person, message, action_id, block_id, value)
+        delivery = await self._delivered(self._dispatcher.send("interactive", payload))
+        return Done(delivery.acked, "" if delivery.acked else _why(delivery), delivery.response)
+
+    async def _delivered(self, delivery: Delivery) -> Delivery:
+        await self._dispatcher.finished(delivery)
+        return delivery
+
+    def _in_channel(self, user: str, channel: str) -> tuple[Person, Channel]:
+        person, room = self._state.person(user), self._state.channel(channel)
+        if person.id not in room.members:
+            raise SlackError("not_in_channel")
+        return person, room
+
+    def _own(self, user: str, channel: str, ts: str, error: str) -> Message:
+        _, room = self._in_channel(user, channel)
+        message = self._state.messages.get(room.id, ts)
+        if message.user != user:
+            raise SlackError(error)
+        return message
+
+    def _show_response(self, person: Person, room: Channel, response: dict[str, Any]) -> None:
+        """Shows what came with the ack; a response Slack would refuse is told to the person."""
+        try:
+            apply_response(self._state, ResponseUrl(room.id, person.id, self._state.clock()), response)
+        except SlackError as error:
+            notice = posted_by_app(room.id, self._state.messages.next_ts(), f"Error: {error.code}", None)
+            notice.ephemeral_for = person.id
+            self._state.post(notice)
+
+
+def _why(delivery: Delivery) -> str:
+    """Slack's two words for it: nobody answered in time, or nobody could be reached."""
+    late = delivery.failure in ("timeout", "http_timeout")
+    return "operation_timeout" if late else "dispatch_failed"
