@@ -275,6 +275,7 @@ async def test_a_growing_reply_keeps_its_place_and_its_open_fold(page: Page, wor
     locks = shown.get_by_test_id("container").filter(has_text="GetLocks")
     await slow.get_by_test_id("container-header").click()
     await expect(slow).to_contain_text("12 rows")
+    drawn = await slow.element_handle()
 
     for version in range(2, 8):
         text = "CPU rose to **91 %**. " * version
@@ -287,6 +288,10 @@ async def test_a_growing_reply_keeps_its_place_and_its_open_fold(page: Page, wor
     await expect(slow).to_contain_text("12 rows")
     await expect(locks.get_by_test_id("container-header")).to_have_attribute("aria-expanded", "false")
     await expect(pane.get_by_test_id("message")).to_have_count(2)
+    assert drawn is not None
+    assert await drawn.evaluate("element => element.isConnected"), (
+        "drawn anew instead of updated: it flickers"
+    )
 
     conclusion = [markdown("Done."), *grown[:3]]
     workspace.update(reply, blocks=conclusion, edited={"user": BOT, "ts": "1"})

@@ -2,7 +2,6 @@
 // Follows "Formatting text for app surfaces" of Slack's documentation: *bold* _italic_ ~strike~ `code` ``` > <…> :emoji:
 
 const ENTITIES = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
-const LETTER = /[\p{L}\p{N}]/u;
 const STYLE_OF = { "*": "bold", _: "italic", "~": "strike" };
 const EMOJI = ":(?<emoji>[a-z0-9_+'-]+)(?:::skin-tone-(?<tone>[2-6]))?:";
 const INLINE = new RegExp(
@@ -11,7 +10,8 @@ const INLINE = new RegExp(
     "<(?<angle>[^<>\\n]+)>",
     EMOJI,
     "(?<url>https?://[^\\s<>|`]*[^\\s<>|`.,;:!?)'\"，。；：！？、）])",
-    "(?<mark>[*_~])(?<styled>(?=\\S)(?:(?!\\k<mark>)[^\\n])*?\\S)\\k<mark>",
+    // A mark inside a word is no mark: snake_case, 2*3*4, and Chinese without spaces, as in Slack.
+    "(?<![\\p{L}\\p{N}])(?<mark>[*_~])(?<styled>(?=\\S)(?:(?!\\k<mark>)[^\\n])*?\\S)\\k<mark>(?![\\p{L}\\p{N}])",
   ].join("|"),
   "gu",
 );
@@ -48,7 +48,6 @@ function inlineElements(text, style, verbatim) {
   const elements = [];
   let plainFrom = 0;
   for (const found of text.matchAll(INLINE)) {
-    if (found.index < plainFrom) continue;
     const { code, angle, emoji, tone, url, mark, styled } = found.groups;
     const end = found.index + found[0].length;
     let drawn = null;
@@ -56,9 +55,7 @@ function inlineElements(text, style, verbatim) {
     else if (angle) drawn = [angleElement(angle, style)];
     else if (emoji) drawn = [{ type: "emoji", name: emoji, ...(tone && { skin_tone: Number(tone) }) }];
     else if (url && !verbatim) drawn = [{ type: "link", url: decodeEntities(url), style }];
-    else if (mark && !LETTER.test(text[found.index - 1] ?? "") && !LETTER.test(text[end] ?? ""))
-      drawn = inlineElements(styled, { ...style, [STYLE_OF[mark]]: true }, verbatim);
-    else if (mark) drawn = [textElement(mark, style), ...inlineElements(styled + mark, style, verbatim)];
+    else if (mark) drawn = inlineElements(styled, { ...style, [STYLE_OF[mark]]: true }, verbatim);
     if (!drawn || drawn[0] === null) continue;
     if (found.index > plainFrom) elements.push(textElement(text.slice(plainFrom, found.index), style));
     elements.push(...drawn);
@@ -80,7 +77,6 @@ function paragraphElements(text, verbatim) {
   }
   return groups.map(({ quoted, lines }) => ({
     type: quoted ? "rich_text_quote" : "rich_text_section",
-    ...(quoted && { border: 1 }),
     elements: inlineElements(lines.join("\n"), {}, verbatim),
   }));
 }

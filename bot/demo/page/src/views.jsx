@@ -53,7 +53,7 @@ export function ChannelView({ state, channel, users, roots, onOpenThread, onSend
           </div>
         ))}
       </Scroll>
-      {showHints && !empty && <div className="hints_popup"><Hints direct={channel.is_im} onPick={pick} /></div>}
+      {showHints && !empty && <div className="hints_popup" onKeyDown={({ key }) => key === "Escape" && setShowHints(false)}><Hints direct={channel.is_im} onPick={pick} /></div>}
       <Composer ref={composer} name="composer" placeholder={`Message ${title}`} users={users} commands={state.commands} onSend={onSend}>
         {canAsk && !empty && (
           <button type="button" className="composer_tool" aria-pressed={showHints} data-testid="show-hints" onClick={() => setShowHints(!showHints)}>

@@ -77,6 +77,7 @@ export function useWorkspace(user, channel, onArrival) {
       setConnected(true);
       if (opened) fetchState();
       opened = true;
+      setStatuses({}); // an end of "is thinking…" may have been missed
       for (const id of loaded.current) fetchChannel(id);
     };
     const onEvent = (event) => {
