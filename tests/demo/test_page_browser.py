@@ -58,6 +58,7 @@ STATE: dict[str, Any] = {
             "is_ext_shared": False,
             "bot_is_member": True,
             "topic": "Databases on call",
+            "members": [BOT, ANA, WANG],
         },
         {
             "id": "C0SHARED01",
@@ -66,6 +67,7 @@ STATE: dict[str, Any] = {
             "is_ext_shared": True,
             "bot_is_member": False,
             "topic": "",
+            "members": [ANA, OLAF],
         },
         {
             "id": DIRECT,
@@ -74,6 +76,7 @@ STATE: dict[str, Any] = {
             "is_ext_shared": False,
             "bot_is_member": True,
             "topic": "",
+            "members": [BOT, ANA],
             "user": ANA,
         },
     ],
@@ -95,6 +98,7 @@ class Workspace:
         self.messages: dict[str, Message] = {}
         self.received: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
         self.queues: set[asyncio.Queue[dict[str, Any] | None]] = set()
+        self.refusal = ""
 
     async def heard(self) -> tuple[str, dict[str, Any]]:
         """What a page sent next: post, command or action, and its body."""
@@ -133,6 +137,8 @@ class Workspace:
         body = await request.json()
         kind = request.path.rsplit("/", 1)[-1]
         self.received.put_nowait((kind, body))
+        if self.refusal:
+            return web.json_response({"ok": False, "error": self.refusal})
         if kind != "post":
             return web.json_response({"ok": True})
         text = body["text"].replace("@das", f"<@{BOT}>")
@@ -165,7 +171,7 @@ class Workspace:
         app.router.add_get("/page/events", self.stream)
         for kind in ("post", "command", "action"):
             app.router.add_post(f"/page/{kind}", self.receive)
-        app.router.add_static("/", STATIC)
+        app.router.add_static("/static", STATIC)
         return app
 
 
@@ -369,6 +375,13 @@ async def test_an_unknown_command_stays_in_the_box(page: Page, workspace: Worksp
     await expect(page.get_by_test_id("composer-failure")).to_contain_text("/nothing is not a valid command")
     await expect(page.get_by_test_id("composer-input")).to_have_value("/nothing here")
     assert workspace.received.empty()
+
+
+async def test_what_the_workspace_refuses_stays_in_the_box(page: Page, workspace: Workspace) -> None:
+    workspace.refusal = "msg_too_long"
+    await ask(page, "a long question")
+    await expect(page.get_by_test_id("composer-failure")).to_contain_text("msg_too_long")
+    await expect(page.get_by_test_id("composer-input")).to_have_value("a long question")
 
 
 async def test_the_answer_to_a_command_opens_its_thread(page: Page, workspace: Workspace) -> None:

@@ -1,9 +1,10 @@
-// The five calls the page makes to the local workspace that serves it, all on its own origin.
+// The calls the page makes to the local workspace that serves it, all on its own origin.
 
 async function read(path) {
   const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path.split("?")[0]} answered ${response.status}`);
-  return response.json();
+  const answer = response.ok ? await response.json() : {};
+  if (!response.ok || answer.ok === false) throw new Error(answer.error ?? `${path.split("?")[0]} answered ${response.status}`);
+  return answer;
 }
 
 async function send(path, body) {
@@ -13,7 +14,7 @@ async function send(path, body) {
     body: JSON.stringify(body),
   });
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok || answer.ok === false) throw new Error(answer.error ?? `${path} answered ${response.status}`);
+  if (!response.ok || answer.ok === false) throw new Error(answer.error ?? answer.response ?? `${path} answered ${response.status}`);
   return answer;
 }
 

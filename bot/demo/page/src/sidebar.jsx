@@ -1,10 +1,9 @@
 // The left side: the workspace, its channels, the direct message with the bot, and who one is.
 import { Avatar, displayName } from "./people.jsx";
 
-/** Channels this person can see: outsiders only what is shared with them, direct messages only their own. */
+/** Channels this person can see: those they are in, and of direct messages only their own. */
 export function visibleChannels(state, me) {
-  const outsider = state.users.find((u) => u.id === me)?.is_stranger;
-  return state.channels.filter((c) => (c.is_im ? c.user === me : !outsider || c.is_ext_shared));
+  return state.channels.filter((c) => (c.is_im ? c.user === me : c.members.includes(me)));
 }
 
 function ChannelLink({ channel, label, sign, current, unread, onOpen }) {

@@ -19,14 +19,23 @@ export function useStick(what) {
   useEffect(() => {
     const list = scroller.current;
     const atEnd = () => list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX;
+    let lastTop = 0;
     const onScroll = () => {
-      stuck.current = atEnd();
+      // Only a scroll upwards is the person's wish to stay; the list may have grown since our own scroll to the end.
+      if (atEnd()) stuck.current = true;
+      else if (list.scrollTop < lastTop) stuck.current = false;
+      lastTop = list.scrollTop;
       if (stuck.current) setBelow(false);
+    };
+    const onResize = () => {
+      stuck.current ||= atEnd();
+      if (stuck.current) toEnd();
+      else setBelow(true);
     };
     const onClick = ({ target }) => {
       if (target.closest("[aria-expanded]")) stuck.current = false;
     };
-    const observer = new ResizeObserver(() => (stuck.current ? toEnd() : setBelow(!atEnd())));
+    const observer = new ResizeObserver(onResize);
     observer.observe(content.current);
     observer.observe(list);
     list.addEventListener("scroll", onScroll, { passive: true });
