@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -41,6 +42,11 @@ def person(user: str, name: str, real_name: str, color: str, **more: Any) -> dic
     return known | {"is_bot": False, "is_stranger": False} | more
 
 
+def room(channel: str, name: str, *members: str, **more: Any) -> dict[str, Any]:
+    known = {"id": channel, "name": name, "topic": "", "is_im": False, "is_ext_shared": False}
+    return known | {"members": members, "bot_is_member": BOT in members} | more
+
+
 STATE: dict[str, Any] = {
     "team": {"id": "T0DEMO0001", "name": "Acme Data"},
     "bot": BOT,
@@ -51,34 +57,9 @@ STATE: dict[str, Any] = {
         person(OLAF, "olaf", "Olaf", "31708f", is_stranger=True),
     ],
     "channels": [
-        {
-            "id": CHANNEL,
-            "name": "db-ops",
-            "is_im": False,
-            "is_ext_shared": False,
-            "bot_is_member": True,
-            "topic": "Databases on call",
-            "members": [BOT, ANA, WANG],
-        },
-        {
-            "id": "C0SHARED01",
-            "name": "shared-olaf",
-            "is_im": False,
-            "is_ext_shared": True,
-            "bot_is_member": False,
-            "topic": "",
-            "members": [ANA, OLAF],
-        },
-        {
-            "id": DIRECT,
-            "name": "das",
-            "is_im": True,
-            "is_ext_shared": False,
-            "bot_is_member": True,
-            "topic": "",
-            "members": [BOT, ANA],
-            "user": ANA,
-        },
+        room(CHANNEL, "db-ops", BOT, ANA, WANG, topic="Databases on call"),
+        room("C0SHARED01", "shared-olaf", ANA, OLAF, is_ext_shared=True),
+        room(DIRECT, "das", BOT, ANA, is_im=True, user=ANA),
     ],
     "commands": [
         {
@@ -490,3 +471,36 @@ async def test_the_view_follows_the_end_until_the_reader_scrolls_up(page: Page, 
     await expect(page.get_by_test_id("message").first).to_be_in_viewport()
     await page.get_by_role("button", name="Newer below").click()
     await expect(page.get_by_test_id("message").last).to_be_in_viewport()
+
+
+async def test_what_the_bot_is_doing_is_shown_under_the_thread(page: Page, workspace: Workspace) -> None:
+    root, pane = await ask_in_thread(page, workspace)
+    event = {"type": "status", "channel": CHANNEL, "thread_ts": root}
+    workspace.push(event | {"status": "is thinking…"})
+    await expect(pane.get_by_test_id("thread-status")).to_have_text("das is thinking…")
+    workspace.push(event | {"status": ""})
+    await expect(pane.get_by_test_id("thread-status")).to_have_count(0)
+
+
+async def test_a_deleted_message_goes_and_another_channel_shows_news(
+    page: Page, workspace: Workspace
+) -> None:
+    ts = workspace.say(ANA, "a slip")
+    await expect(page.get_by_test_id("message")).to_have_count(1)
+    workspace.push({"type": "deleted", "channel": CHANNEL, "ts": ts})
+    await expect(page.get_by_test_id("message")).to_have_count(0)
+    other = page.get_by_test_id("channel-C0SHARED01")
+    workspace.say(OLAF, "hello from outside", channel="C0SHARED01")
+    await expect(other.get_by_label("unread")).to_be_visible()
+    await other.click()
+    await expect(page.get_by_test_id("message")).to_contain_text("hello from outside")
+    await expect(other.get_by_label("unread")).to_have_count(0)
+
+
+async def test_a_file_is_a_link_and_the_time_tells_the_version(page: Page, workspace: Workspace) -> None:
+    files = [{"name": "result.txt", "url": "/files/1"}, {"name": "odd", "url": "javascript:alert(1)"}]
+    ts = workspace.say(BOT, "see the file", files=files)
+    workspace.update(ts, text="see the files")
+    shown = page.locator(f'[data-ts="{ts}"]')
+    await expect(shown.get_by_role("link")).to_have_text("📄 result.txt")
+    await expect(shown.locator("time")).to_have_attribute("title", re.compile(f"ts {ts} · version 2$"))

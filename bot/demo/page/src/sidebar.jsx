@@ -46,7 +46,7 @@ export function Sidebar({ state, users, me, current, unread, onOpen, onSwitch })
           <span className="who_label">You are</span>
           <select value={me} data-testid="user-switch" onChange={({ target }) => onSwitch(target.value)}>
             {state.users.filter((u) => !u.is_bot).map((u) => (
-              <option key={u.id} value={u.id}>{displayName(u)}{u.is_stranger ? " (other company)" : ""}</option>
+              <option key={u.id} value={u.id}>{displayName(u)}{u.is_stranger ? " (partner)" : ""}</option>
             ))}
           </select>
         </span>

@@ -31,5 +31,5 @@ export function suggestionsFor(word, { users, commands, inThread }) {
     .filter((u) => [u.name, u.real_name].some((name) => name?.toLowerCase().startsWith(word.query)))
     .sort((a, b) => Number(b.is_bot) - Number(a.is_bot))
     .slice(0, MAX_OFFERED)
-    .map((u) => ({ key: u.id, user: u, label: displayName(u), hint: u.is_bot ? "app" : u.name, insert: `@${u.is_bot ? u.name : displayName(u)} ` }));
+    .map((u) => ({ key: u.id, user: u, label: displayName(u), hint: u.is_bot ? "app" : u.name, insert: `@${u.name} ` }));
 }
