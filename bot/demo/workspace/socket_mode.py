@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from . import cast
+from .bell import Bell
 from .delivery import Delivery, Outcome
 from .errors import SlackError
 from .messages import Json
@@ -35,11 +36,11 @@ class SocketMode:
 
     timeout_reason = "timeout"
 
-    def __init__(self) -> None:
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
         self.connections: list[Connection] = []
         self._tickets: set[str] = set()
         self._turn = 0
-        self._arrived = asyncio.Event()
 
     def open(self, base_url: str) -> Json:
         """apps.connections.open: an address with a ticket good for one connection."""
@@ -64,7 +65,7 @@ class SocketMode:
         self.connections.append(connection)
         try:
             await socket.send_json(self._hello())
-            self._arrived.set()
+            self._bell.ring()
             await self._listen(connection)
         finally:
             self._gone(connection)
@@ -72,9 +73,7 @@ class SocketMode:
 
     async def send(self, delivery: Delivery, number: int, reason: str) -> Outcome:
         """Sends an envelope to the next connection, waiting for one to come if there is none."""
-        while not self.connections:
-            self._arrived.clear()
-            await self._arrived.wait()
+        await self._bell.until(lambda: self.connections, timeout=None)
         self._turn += 1
         connection = self.connections[self._turn % len(self.connections)]
         envelope_id = secrets.token_hex(16)
@@ -148,6 +147,7 @@ class SocketMode:
     def _gone(self, connection: Connection) -> None:
         if connection in self.connections:
             self.connections.remove(connection)
+            self._bell.ring()
         for answer in connection.waiting.values():
             if not answer.done():
                 answer.set_result(Outcome(False, failure="connection_closed"))

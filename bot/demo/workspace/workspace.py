@@ -60,7 +60,7 @@ class Workspace:
         self.bot_token = bot_token
         self.app_token = app_token
         self.state = State(clock, commands)
-        self.sockets = SocketMode()
+        self.sockets = SocketMode(self.state.bell)
         self._http: HttpDelivery | None = None
         self._urls = (event_url, command_url, interactivity_url)
         self._dispatcher = Dispatcher(clock, sleep, self.state.bell, redelivery_delays, ack_deadline)
@@ -259,6 +259,10 @@ class Workspace:
         Raises `TimeoutError` after `timeout` seconds.
         """
         await self.state.bell.until(predicate, timeout)
+
+    async def connected(self, connections: int = 1, timeout: float = 10.0) -> None:
+        """Waits until the app holds at least this many Socket Mode connections."""
+        await self.until(lambda: len(self.sockets.connections) >= connections, timeout)
 
     async def delivered(self, timeout: float = 10.0) -> None:
         """Waits until everything sent so far was acked or given up."""

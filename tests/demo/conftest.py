@@ -1,0 +1,141 @@
+"""A clock tests move by hand, local workspaces that are stopped at the end, and node packages."""
+
+import asyncio
+import hashlib
+import heapq
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.demo.workspace import NO_LIMITS, Workspace
+
+JS = Path(__file__).parent / "js"
+BUILD = Path(__file__).parents[2] / "build"
+NPM_TIMEOUT_S = 55
+
+
+def absent(reason: str) -> NoReturn:
+    """Something the test needs is not on this machine: skipped aloud, and a failure in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class FakeTime:
+    """Seconds that pass only when `advance` is called; `sleep` waits for them."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+        self._order = itertools.count()
+        self._sleeping: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleeping, (self.now + seconds, next(self._order), future))
+        await future
+
+    async def advance(self, seconds: float) -> None:
+        """Lets `seconds` pass, waking each sleeper at its own moment."""
+        end = self.now + seconds
+        while self._sleeping and self._sleeping[0][0] <= end:
+            due, _, future = heapq.heappop(self._sleeping)
+            if future.done():
+                continue
+            self.now = due
+            future.set_result(None)
+            for _ in range(10):
+                await asyncio.sleep(0)
+        self.now = end
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+MakeWorkspace = Callable[..., Awaitable[Workspace]]
+
+
+@pytest.fixture
+async def make_workspace() -> AsyncIterator[MakeWorkspace]:
+    """Starts workspaces, without rate limits unless `rates` is given, and stops them at the end."""
+    started: list[Workspace] = []
+
+    async def make(**options: Any) -> Workspace:
+        workspace = Workspace(**{"rates": NO_LIMITS, **options})
+        started.append(workspace)
+        await workspace.start()
+        return workspace
+
+    yield make
+    for workspace in started:
+        await workspace.stop()
+
+
+@pytest.fixture
+async def workspace(make_workspace: MakeWorkspace) -> Workspace:
+    """A plain one."""
+    return await make_workspace()
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[..., AsyncWebClient]]:
+    """Slack's own client for a workspace, with no retries of its own."""
+    async with aiohttp.ClientSession() as session:
+
+        def make(workspace: Workspace, token: str | None = None) -> AsyncWebClient:
+            return AsyncWebClient(
+                workspace.bot_token if token is None else token,
+                base_url=workspace.api_url,
+                session=session,
+                retry_handlers=[],
+            )
+
+        yield make
+
+
+@pytest.fixture
+async def client(workspace: Workspace, connect: Callable[..., AsyncWebClient]) -> AsyncWebClient:
+    """The bot's client for `workspace`."""
+    return connect(workspace)
+
+
+@pytest.fixture(scope="session")
+def bolt_js() -> Path:
+    """A folder with bot.js and its installed packages; installed once per lock file."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        absent("node or npm is not installed: the workspace was NOT tested with the JavaScript Bolt")
+    lock = hashlib.sha256((JS / "package-lock.json").read_bytes()).hexdigest()
+    folder = BUILD / "js-judge"
+    stamp = folder / "node_modules" / ".installed-lock"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json", ".npmrc", "bot.js"):
+        shutil.copy(JS / name, folder / name)
+    if not stamp.is_file() or stamp.read_text() != lock:
+        done = subprocess.run(
+            [npm, "ci", "--prefer-offline"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=NPM_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            absent(f"npm ci failed, so the workspace was NOT tested with the JavaScript Bolt: {done.stderr}")
+        stamp.write_text(lock)
+    return folder
