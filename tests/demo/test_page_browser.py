@@ -21,15 +21,8 @@ WAIT_MS = 5_000
 FIRST_TS = 1_790_000_000
 BOT, ANA, WANG, OLAF = "U0DASBOT01", "U0ANA00001", "U0WANG0001", "U0OLAF0001"
 CHANNEL, DIRECT = "C0DBOPS001", "D0ANA00001"
-BROWSER_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+BROWSER_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+BROWSER_ARGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 Message = dict[str, Any]
 

@@ -2,10 +2,11 @@
 
 export const EXAMPLES = [
   { text: "@das why is rm-bp1demo0001 slow?", about: "Slow SQL, an index to add" },
-  { text: "@das who holds the lock on rm-bp1demo0001? Many waits", about: "Lock waits" },
+  { text: "@das who holds the locks on rm-bp1demo0001?", about: "Lock waits" },
   { text: "@das the disk of rm-bp1demo0001 is almost full", about: "Disk full" },
   { text: "@das rm-bp1demo0001 has a connection spike", about: "Connections, two sub-agents" },
-  { text: "@das check the audit log of rm-bp1demo0001 (a tool will fail)", about: "A tool that fails" },
+  { text: "@das why does the replica of rm-bp1demo0001 lag?", about: "A tool that fails" },
+  { text: "@das a full report on rm-bp1demo0001, please", about: "A long answer with tables" },
   { text: "@das rm-bp1demo0001 为什么变慢了？", about: "中文提问，中文回答" },
   { text: "/das-diagnose rm-bp1demo0001 slow since 9:40", about: "The same as a command" },
 ];
