@@ -110,7 +110,7 @@ class SseReader:
             if len(self.stray) < STRAY_LIMIT:
                 self.stray = (self.stray + line + b"\n")[:STRAY_LIMIT]
             return
-        self._seen_text = True
+        self._seen_text = self._seen_text or bool(line.strip())
         name, _, value = line.partition(b":")
         text = value.removeprefix(b" ").decode("utf-8", "replace")
         if name == b"data":

@@ -66,7 +66,10 @@ def test_recorded_vectors(vector: dict[str, Any]) -> None:
 def sdk_client(endpoint: str, token: str) -> DasClient:
     kind = "sts" if token else "access_key"
     key = CredentialConfig(
-        type=kind, access_key_id="test-key-id", access_key_secret="test-key-secret", security_token=token or None
+        type=kind,
+        access_key_id="test-key-id",
+        access_key_secret="test-key-secret",
+        security_token=token or None,
     )
     host = endpoint.removeprefix("http://")
     return DasClient(Config(credential=CredentialClient(key), endpoint=host, protocol="HTTP"))
@@ -137,7 +140,8 @@ def test_secrets_and_the_question_stay_out_of_repr() -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["example.com", "ftp://example.com", "https://", "https://a/b", "https://u:p@a", "https://a?b=c"]
+    "endpoint",
+    ["example.com", "ftp://example.com", "https://", "https://a/b", "https://u:p@a", "https://a?b=c"],
 )
 def test_what_is_no_endpoint(endpoint: str) -> None:
     with pytest.raises(ValueError):
@@ -146,7 +150,7 @@ def test_what_is_no_endpoint(endpoint: str) -> None:
 
 def test_a_date_without_zone_is_refused() -> None:
     with pytest.raises(ValueError):
-        sign_hello(date=datetime(2026, 1, 2))  # noqa: DTZ001
+        sign_hello(date=datetime(2026, 1, 2))
 
 
 def sign_hello(**changes: Any) -> SignedRequest:
