@@ -17,6 +17,8 @@ class Recorded:
     target: str
     headers: dict[str, str]
     body: bytes
+    reader: asyncio.StreamReader
+    """What else the client sends: nothing, until it closes."""
 
 
 Script = Callable[[Recorded, asyncio.StreamWriter], Awaitable[None]]
@@ -41,7 +43,7 @@ class RawServer:
             pairs = (line.partition(": ") for line in head[1:])
             headers = {name.lower(): value for name, _, value in pairs}
             body = await reader.readexactly(int(headers.get("content-length", "0")))
-            self.requests.append(Recorded(method, target, headers, body))
+            self.requests.append(Recorded(method, target, headers, body, reader))
             script = self.scripts[min(len(self.requests), len(self.scripts)) - 1]
             await script(self.requests[-1], writer)
         except (ConnectionError, asyncio.IncompleteReadError):

@@ -53,10 +53,10 @@ def refuses(status: int, code: str, more: str = "") -> Any:
 def hangs(*pieces: bytes) -> Any:
     """Send this and then nothing for as long as the client listens."""
 
-    async def script(_request: Any, writer: asyncio.StreamWriter) -> None:
+    async def script(request: Any, writer: asyncio.StreamWriter) -> None:
         writer.writelines(pieces)
         await writer.drain()
-        await writer.wait_closed()
+        await request.reader.read()
 
     return script
 
@@ -300,8 +300,8 @@ async def test_leaving_closes_the_connection(start_server: Any) -> None:
 async def test_cancelling_a_reader_closes_the_connection(start_server: Any) -> None:
     arrived, closed = asyncio.Event(), asyncio.Event()
 
-    async def script(_request: Any, writer: asyncio.StreamWriter) -> None:
-        await hangs(head(), STARTED)(_request, writer)
+    async def script(request: Any, writer: asyncio.StreamWriter) -> None:
+        await hangs(head(), STARTED)(request, writer)
         closed.set()
 
     async def read(das: DasChat) -> None:
