@@ -1,0 +1,100 @@
+"""Reads a Chat request's parameters and says what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bot.demo.das.refusal import Refused
+from bot.demo.das.verify import RawRequest, parse_form
+
+VERSION = "2020-01-16"
+ACTION = "Chat"
+
+LONGEST_QUESTION = 32_000
+"""Characters of message text the service accepts."""
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A valid Chat request. `session_id` is empty when a new session is wanted."""
+
+    question: str
+    session_id: str
+    agent_id: str
+    summary: bool
+
+
+def parameters(request: RawRequest) -> dict[str, str]:
+    """The parameters of the target and, when the body is a form, of the body.
+
+    Raises:
+        Refused: when they are not UTF-8.
+    """
+    try:
+        pairs = request.query()
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM:
+            pairs += parse_form(request.body.decode())
+    except UnicodeDecodeError as error:
+        raise Refused(400, "InvalidParams", "The parameters are not UTF-8.") from error
+    return dict(pairs)
+
+
+def check_action(headers: Mapping[str, str]) -> None:
+    """Refuse what is no action of this service.
+
+    Raises:
+        Refused: for another action or version, or none.
+    """
+    if not headers.get("x-acs-action"):
+        raise Refused(400, "MissingAction", "Action is mandatory for this action.")
+    if headers.get("x-acs-version") != VERSION:
+        raise Refused(400, "InvalidVersion", "Specified parameter Version is not valid.")
+    if headers["x-acs-action"] != ACTION:
+        message = "Specified api is not found, please check your url and method."
+        raise Refused(404, "InvalidAction.NotFound", message)
+
+
+def read(params: Mapping[str, str]) -> Ask:
+    """The question and its settings.
+
+    Raises:
+        Refused: MissingParameter or InvalidParams.
+    """
+    if not params.get("Message"):
+        raise Refused(400, "MissingParameter", "The parameter Message is mandatory for this action.")
+    question = _text(params["Message"])
+    if not question.strip():
+        raise Refused(400, "InvalidParams", "The message has no text.")
+    if len(question) > LONGEST_QUESTION:
+        raise Refused(400, "InvalidParams", f"The message is longer than {LONGEST_QUESTION} characters.")
+    session_id = params.get("SessionId", "")
+    if session_id and not _UUID.fullmatch(session_id):
+        raise Refused(400, "InvalidParams", "SessionId is not a UUID.")
+    if params.get("Summary", "false") not in ("true", "false", ""):
+        raise Refused(400, "InvalidParams", "Summary is neither true nor false.")
+    return Ask(question, session_id, params.get("AgentId", ""), params.get("Summary") == "true")
+
+
+def _text(message: str) -> str:
+    invalid = Refused(
+        400, "InvalidParams", "Message is not a JSON object with id, role user and content parts."
+    )
+    try:
+        value = json.loads(message)
+    except ValueError as error:
+        raise invalid from error
+    if not isinstance(value, dict) or value.get("role") != "user" or not value.get("id"):
+        raise invalid
+    parts = value.get("content")
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise invalid
+    texts = [part.get("text") for part in parts if part.get("type") == "text"]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise invalid
+    return "\n".join(str(text) for text in texts)

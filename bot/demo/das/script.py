@@ -1,0 +1,102 @@
+"""The vocabulary that scripted diagnoses are written in: what the agent does, and what it can be asked next.
+
+Scripts are data. Strings may hold `{instance}`, the instance id in question, and `{clock-38}`, the wall time
+38 minutes ago in UTC+8. Text for people comes in English and Chinese; what tools return is the same for both.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+WRITING_SPEED = 240.0
+"""Characters of English a second: about sixty tokens, the speed of a mid-sized model."""
+
+
+class Text(NamedTuple):
+    """The same words in both languages of the service."""
+
+    en: str
+    zh: str
+
+    def tell(self, chinese: bool) -> str:
+        return self.zh if chinese else self.en
+
+
+@dataclass(frozen=True, slots=True)
+class Think:
+    """Silence with heartbeats, for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A message of the agent, written at `speed` characters a second."""
+
+    text: Text
+    speed: float = WRITING_SPEED
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A call of a DAS interface. `result` is JSON or text; with `error` the call failed and says so."""
+
+    api: str
+    params: Mapping[str, Any]
+    result: Any
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A sub-agent with a task. `outcome` is what it hands back to whoever called it."""
+
+    name: str
+    label: Text
+    task: Text
+    actions: tuple[Action, ...]
+    outcome: Text
+    status: str = "completed"
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Sub-agents that work at the same time; the caller waits for all of them."""
+
+    agents: tuple[Agent, ...]
+
+
+Action = Think | Say | Tool | Together
+
+
+class Intent(enum.Enum):
+    """What a person asks after a diagnosis."""
+
+    WHY = "why"
+    SAFE = "is it safe"
+    DURATION = "how long"
+    SQL = "show me the statement"
+    OTHER = "anything else"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A problem the agent can diagnose.
+
+    `keywords` are lower-case and matched as substrings (Latin ones from the start of a word). `kinds` are the
+    prefixes of instance ids it fits. `stand_in` is the instance it picks when the question names none, and
+    `finding` the phrase a later answer uses for what was found.
+    """
+
+    name: str
+    keywords: tuple[str, ...]
+    finding: Text
+    actions: tuple[Action, ...]
+    replies: Mapping[Intent, Text] = field(default_factory=dict)
+    recheck: Tool | None = None
+    kinds: tuple[str, ...] = ("rm", "pc")
+    stand_in: str = ""
