@@ -33,7 +33,7 @@ class LeaseLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a question: "accepted", "duplicate", "unknown" (a thread that is not ours) or "full"."""
+    """What became of a question: "accepted", "duplicate" or "full"."""
 
     verdict: str
     run_id: str = ""
@@ -83,15 +83,12 @@ class Runs:
 
     # -- intake ----------------------------------------------------------------------------------------
 
-    async def accept(
-        self, question: Question, *, event_id: str = "", known_only: bool = False, mention: bool = False
-    ) -> Accepted:
+    async def accept(self, question: Question, *, event_id: str = "", mention: bool = False) -> Accepted:
         """Take a question in exactly once, durably.
 
         Args:
             question: what was asked.
             event_id: Slack's id of the delivery; the message itself is remembered as well.
-            known_only: accept only in a thread the bot already answers in.
             mention: whether the bot was mentioned; kept even when the twin event came first.
         """
         run_id = new_id()
@@ -128,13 +125,16 @@ class Runs:
                 self._lives.run,
                 self._lives.session,
                 thread.key,
-                int(known_only),
                 int(mention),
                 MOST_WAITING,
                 *_flat(record),
             ],
         )
         return Accepted(verdict, earlier, int(ahead))
+
+    async def is_known(self, thread: Thread) -> bool:
+        """Whether the bot answers in this thread already."""
+        return bool(await self._redis.exists(keys.thread(thread.key)))
 
     async def first_time(self, team: str, channel: str, ts: str) -> bool:
         """Claim a message that will not be a run (a refusal), so that its twin and redeliveries stay silent."""

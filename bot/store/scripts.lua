@@ -4,19 +4,18 @@
 -- name: accept
 -- Deduplicate and enqueue, or change nothing at all.
 local event, message, run, queue, thread, stream = unpack(KEYS)
-local id, seen_life, run_life, session_life, name, known_only, mention, most = unpack(ARGV)
+local id, seen_life, run_life, session_life, name, mention, most = unpack(ARGV)
 local earlier = redis.call('GET', message) or (event ~= message and redis.call('GET', event))
 if earlier then
   -- The twin that says "mentioned" may come second; what it knows is kept.
   if mention == '1' and redis.call('EXISTS', run) == 1 then redis.call('HSET', run, 'mention', '1') end
   return {'duplicate', earlier, 0}
 end
-if known_only == '1' and redis.call('EXISTS', thread) == 0 then return {'unknown', '', 0} end
 redis.call('SET', message, id, 'PX', seen_life)
 redis.call('SET', event, id, 'PX', seen_life)
 local waiting = redis.call('LLEN', queue)
 if waiting >= tonumber(most) then return {'full', '', waiting} end
-redis.call('HSET', run, 'mention', mention, unpack(ARGV, 9))
+redis.call('HSET', run, 'mention', mention, unpack(ARGV, 8))
 redis.call('PEXPIRE', run, run_life)
 redis.call('RPUSH', queue, id)
 redis.call('PEXPIRE', queue, run_life)

@@ -1,4 +1,4 @@
-"""Which upstream session a thread is bound to. Only the holder of the thread's lease writes here."""
+"""Which upstream session a thread is bound to. Only the holder of the thread's lease binds one; anybody may unbind."""
 
 from __future__ import annotations
 

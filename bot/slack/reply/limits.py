@@ -31,3 +31,5 @@ SHOWN_CALLS = 12
 """Tool calls with a fold of their own; older ones are summed up, or they would drown the answer."""
 PREVIEWS = (1_500, 600, 200)
 """Characters to which a call's arguments and results are cut, tried from the first on."""
+MESSAGES = 12
+"""Messages one answer may take; what is longer is cut there, and the last one says how much is missing."""

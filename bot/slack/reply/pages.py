@@ -21,6 +21,10 @@ def cost(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False)) - 2
 
 
+_REPEATED_MOST = 600
+"""Characters of a fence's opener or a table's head that are worth repeating on each page."""
+
+
 @dataclass(slots=True)
 class _Open:
     """The page being written: its lines, its size, and what is open at its end."""
@@ -111,8 +115,10 @@ class Pages:
             page.fence, page.table = "", []
         self.sealed.append(self.text())
         self._open = _Open()
-        for line in [page.fence] if page.fence else page.table:
-            self._append(line)
+        repeated = [page.fence] if page.fence else page.table
+        if sum(map(cost, repeated)) <= _REPEATED_MOST:
+            for line in repeated:
+                self._append(line)
         self._open.prefix = len(self._open.lines)
         for line in moved:
             self._append(line)

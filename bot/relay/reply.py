@@ -1,0 +1,57 @@
+"""What the relay asks of a chat platform: a thread to answer in, and one reply that shows an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from bot.model.answer import Answer
+from bot.model.ending import Ending, Progress
+from bot.model.run import Run
+
+Save = Callable[[], Awaitable[None]]
+"""Writes the run's record durably, fenced by the lease."""
+
+
+class CannotPostError(Exception):
+    """The thread cannot be opened: the bot is not in the channel, say. The asker has been told privately."""
+
+
+class Reply(Protocol):
+    """One message (or few) kept in step with one answer. No method raises when the platform does not answer."""
+
+    async def open(self, progress: Progress) -> None:
+        """Make the first message, or bring the one the run already has up to this."""
+        ...
+
+    def show(self, answer: Answer, progress: Progress) -> None:
+        """Here is the newest state; show it when there is budget. Returns at once."""
+        ...
+
+    async def keep_writing(self) -> None:
+        """Write what `show` gave, paced, until cancelled."""
+        ...
+
+    async def finish(self, answer: Answer, ending: Ending) -> None:
+        """Write the final state. Comes back when it is written, or when the platform refuses for good."""
+        ...
+
+    async def recover(self, ending: Ending) -> None:
+        """Write the final state over what a dead worker left."""
+        ...
+
+
+class Platform(Protocol):
+    """A chat platform."""
+
+    def reply(self, run: Run, save: Save) -> Reply:
+        """The reply to a run."""
+        ...
+
+    async def open_thread(self, run: Run) -> str:
+        """Post the root message of a command; returns its thread_ts.
+
+        Raises:
+            CannotPostError: when the bot may not post there.
+        """
+        ...

@@ -1,0 +1,150 @@
+"""Slack's budget, shared by every answer of this process: one rate per method, and per channel for posts.
+
+Slack counts calls per method and workspace. Each lane is a GCRA (a leaky bucket kept as one time stamp). Who waits is
+served by priority, then by who was served longest ago, so that twenty answers get equal shares. A 429 closes exactly
+its lane for as long as Slack says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+PER_MINUTE: dict[str, float] = {
+    "chat.postMessage": 55,
+    "chat.update": 48,
+    "chat.postEphemeral": 95,
+    "conversations.replies": 48,
+    "conversations.history": 48,
+    "users.info": 95,
+}
+"""Calls per minute and workspace, a little below Slack's published tiers; posts count per channel."""
+_OTHERS = 18
+"""Calls per minute of any other method: the slowest tier."""
+_BURST_SECONDS = 10
+"""How many seconds' worth of calls may be made at once after a quiet time."""
+_PER_CHANNEL = frozenset({"chat.postMessage"})
+
+
+class Priority(IntEnum):
+    """Who goes first when calls are scarce."""
+
+    FINAL = 0
+    FIRST_WORDS = 1
+    TOOL = 2
+    TEXT = 3
+
+
+@dataclass(slots=True)
+class _Waiter:
+    priority: Priority
+    owner: str
+    order: int
+    granted: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class _Lane:
+    interval: float
+    burst: float
+    arrival: float = float("-inf")
+    """GCRA's theoretical arrival time of the next call."""
+    closed_until: float = float("-inf")
+    waiters: list[_Waiter] = field(default_factory=list)
+    pump: asyncio.Task[None] | None = None
+
+    def wait(self, now: float) -> float:
+        """Seconds until a call may be made."""
+        return max(0.0, self.closed_until - now, self.arrival - self.burst - now)
+
+    def spend(self, now: float) -> None:
+        self.arrival = max(now, self.arrival) + self.interval
+
+
+class Budget:
+    """Permission to call Slack. `clock` gives seconds; `sleep` waits that many."""
+
+    def __init__(
+        self,
+        per_minute: dict[str, float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._per_minute = PER_MINUTE | (per_minute or {})
+        self._clock = clock
+        self._sleep = sleep
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._served: dict[str, int] = {}
+        self._count = 0
+
+    async def take(self, method: str, channel: str, priority: Priority, owner: str) -> None:
+        """Wait for permission to call `method`. `owner` is the answer it is for: owners share equally."""
+        lane = self._lane(method, channel)
+        if not lane.waiters and lane.wait(self._clock()) <= 0:
+            self._grant(lane, owner)
+            return
+        self._count += 1
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(priority, owner, self._count, granted)
+        lane.waiters.append(waiter)
+        if lane.pump is None:
+            lane.pump = asyncio.create_task(self._serve(lane))
+        try:
+            await granted
+        finally:
+            if waiter in lane.waiters:
+                lane.waiters.remove(waiter)
+
+    def is_free(self, method: str, channel: str) -> bool:
+        """Whether a call could be made now without anybody waiting for it."""
+        lane = self._lane(method, channel)
+        return not lane.waiters and lane.wait(self._clock()) <= 0
+
+    def refused(self, method: str, channel: str, retry_after: float) -> None:
+        """Slack answered 429: nobody calls this method until `retry_after` seconds have passed."""
+        lane = self._lane(method, channel)
+        lane.closed_until = max(lane.closed_until, self._clock() + retry_after)
+        lane.arrival = max(lane.arrival, lane.closed_until + lane.burst)
+
+    def forget(self, owner: str) -> None:
+        """An answer has ended: its share is free."""
+        self._served.pop(owner, None)
+
+    async def aclose(self) -> None:
+        """End the tasks that serve who waits."""
+        pumps = [lane.pump for lane in self._lanes.values() if lane.pump]
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+    def _lane(self, method: str, channel: str) -> _Lane:
+        key = (method, channel if method in _PER_CHANNEL else "")
+        lane = self._lanes.get(key)
+        if lane is None:
+            interval = 60 / self._per_minute.get(method, _OTHERS)
+            lane = self._lanes[key] = _Lane(interval, max(_BURST_SECONDS, interval))
+        return lane
+
+    def _grant(self, lane: _Lane, owner: str) -> None:
+        lane.spend(self._clock())
+        self._count += 1
+        self._served[owner] = self._count
+
+    async def _serve(self, lane: _Lane) -> None:
+        try:
+            while lane.waiters:
+                wait = lane.wait(self._clock())
+                if wait > 0:
+                    await self._sleep(wait)
+                    continue
+                # Chosen only now: somebody more urgent may have come while the lane was closed.
+                waiter = min(lane.waiters, key=lambda w: (w.priority, self._served.get(w.owner, 0), w.order))
+                lane.waiters.remove(waiter)
+                if not waiter.granted.done():
+                    self._grant(lane, waiter.owner)
+                    waiter.granted.set_result(None)
+        finally:
+            lane.pump = None

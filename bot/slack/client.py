@@ -1,0 +1,207 @@
+"""Calls to Slack's Web API: paced by the budget, every failure sorted into a few kinds.
+
+The SDK's own retries are off: it repeats a post whose connection broke, and the post may have been made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot import log
+from bot.slack.budget import Budget, Priority
+
+logger = log.get(__name__)
+
+CALL_SECONDS = 15
+"""Longest wait for one answer of Slack."""
+_MOST_REFUSALS = 30
+"""429 answers to one call before it counts as failed; each is waited out."""
+_DEFAULT_RETRY_AFTER = 5.0
+"""Seconds, for a refusal that does not say how long."""
+
+_TOO_BIG = frozenset({"msg_too_long", "msg_blocks_too_long", "msg_blocks_too_many", "too_many_attachments"})
+_REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "no_text", "block_mismatch"})
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
+_TRANSIENT = frozenset(
+    {
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+        "update_failed",
+        "team_added_to_org",
+    }
+)
+
+
+class SlackError(Exception):
+    """Slack refused a call for good: `code` is its word ("is_archived", "not_in_channel", …)."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+
+
+class TooBigError(SlackError):
+    """The message is larger than Slack takes."""
+
+
+class RefusedBlocksError(SlackError):
+    """Slack does not take these blocks."""
+
+
+class GoneError(SlackError):
+    """The message is no longer there, or no longer ours to change."""
+
+
+class UncertainError(SlackError):
+    """No answer came, or a 5xx: the call may or may not have been carried out."""
+
+
+class SlackClient:
+    """One workspace's Web API. Owns the HTTP session."""
+
+    def __init__(self, token: str, base_url: str, budget: Budget) -> None:
+        self.budget = budget
+        self._token = token
+        self._base_url = base_url
+        self._session: aiohttp.ClientSession | None = None
+        self._web: AsyncWebClient | None = None
+
+    @property
+    def web(self) -> AsyncWebClient:
+        """The SDK's client, with our session and without its retries."""
+        if self._web is None:
+            # With a session of ours the SDK's own timeout is ignored, so the session carries it.
+            timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5)
+            self._session = aiohttp.ClientSession(
+                timeout=timeout, connector=aiohttp.TCPConnector(limit=100), trust_env=True
+            )
+            self._web = AsyncWebClient(
+                token=self._token, base_url=self._base_url, session=self._session, retry_handlers=[]
+            )
+        return self._web
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(
+        self,
+        method: str,
+        channel: str,
+        priority: Priority,
+        owner: str,
+        make: Callable[[], dict[str, Any]],
+        on_answer: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Call a method when the budget allows. `make` builds the arguments then, so they are the newest.
+
+        Args:
+            method: "chat.update" and so on.
+            channel: where; posts are counted per channel.
+            priority: who goes first when calls are scarce.
+            owner: the answer the call is for.
+            make: gives the arguments but the channel; called again after a 429.
+            on_answer: gets Slack's answer even when the caller is cancelled meanwhile. A request that has left is
+                always waited for, or it could overtake the next one.
+
+        Raises:
+            SlackError: or one of its kinds, when Slack refused or did not answer.
+        """
+        for _ in range(_MOST_REFUSALS):
+            await self.budget.take(method, channel, priority, owner)
+            arguments = {"channel": channel, **make()}
+            try:
+                return await _to_its_end(self._send(method, arguments, on_answer))
+            except SlackApiError as error:
+                retry_after = _retry_after(error)
+                if retry_after is None:
+                    raise _sorted(error) from None
+                logger.warning("slack asks to slow down", method=method, seconds=retry_after)
+                self.budget.refused(method, channel, retry_after)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise UncertainError("no_answer", type(error).__name__) from None
+        raise SlackError("ratelimited", f"{_MOST_REFUSALS} times in a row")
+
+    async def _send(
+        self, method: str, arguments: dict[str, Any], on_answer: Callable[[dict[str, Any]], None] | None
+    ) -> dict[str, Any]:
+        # Only methods that write take JSON; the others read form fields.
+        writes = method.startswith("chat.")
+        response = await self.web.api_call(
+            method, json=arguments if writes else None, params=None if writes else arguments
+        )
+        answer = dict(response.data) if isinstance(response.data, dict) else {}
+        if on_answer:
+            on_answer(answer)
+        return answer
+
+    async def insist(
+        self,
+        method: str,
+        channel: str,
+        priority: Priority,
+        owner: str,
+        make: Callable[[], dict[str, Any]],
+        *,
+        tries: int = 8,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> dict[str, Any]:
+        """`call` for what may be repeated without harm (an update, a read): tried again while it is uncertain."""
+        for attempt in range(tries):
+            try:
+                return await self.call(method, channel, priority, owner, make)
+            except UncertainError as error:
+                if attempt == tries - 1:
+                    raise
+                wait = min(0.5 * 2**attempt, 15)
+                logger.warning(
+                    "slack did not answer, trying again", method=method, reason=str(error), seconds=wait
+                )
+                await sleep(wait)
+        raise AssertionError("tries must be positive")
+
+
+async def _to_its_end(call: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    task = asyncio.create_task(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
+def _retry_after(error: SlackApiError) -> float | None:
+    """Seconds to wait when this is a 429 in any of its spellings, else None."""
+    response = error.response
+    code = response.get("error") if isinstance(response.data, dict) else ""
+    if response.status_code != 429 and code not in ("ratelimited", "rate_limited"):
+        return None
+    headers = {name.lower(): value for name, value in (response.headers or {}).items()}
+    try:
+        return max(0.1, float(headers.get("retry-after", _DEFAULT_RETRY_AFTER)))
+    except (TypeError, ValueError):
+        return _DEFAULT_RETRY_AFTER
+
+
+def _sorted(error: SlackApiError) -> SlackError:
+    data = error.response.data if isinstance(error.response.data, dict) else {}
+    code = str(data.get("error") or f"http_{error.response.status_code}")
+    metadata = data.get("response_metadata") or {}
+    detail = "; ".join(str(message) for message in metadata.get("messages") or [])[:500]
+    if error.response.status_code >= 500 or code in _TRANSIENT:
+        return UncertainError(code, detail)
+    kinds: list[tuple[frozenset[str], type[SlackError]]] = [
+        (_TOO_BIG, TooBigError),
+        (_REFUSED_BLOCKS, RefusedBlocksError),
+        (_GONE, GoneError),
+    ]
+    return next((kind for codes, kind in kinds if code in codes), SlackError)(code, detail)

@@ -1,0 +1,58 @@
+"""Where every surface brings what somebody asked: access, then one durable step. Intake does nothing slower."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot import log
+from bot.model.question import MAX_QUESTION, Question, language_of
+from bot.slack.access import Access, Visit
+from bot.slack.notices import Notices
+from bot.slack.words import say
+from bot.store.runs import MOST_WAITING, Runs
+
+logger = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Takes questions in. `team` and `bot` are the ids of the workspace and of the bot's user."""
+
+    team: str
+    bot: str
+    runs: Runs
+    access: Access
+    notices: Notices
+
+    async def take(
+        self, question: Question, visit: Visit, *, event_id: str = "", mention: bool = False
+    ) -> None:
+        """Accept a question from a message, or tell its author privately why not. Whoever calls acks afterwards.
+
+        Raises:
+            redis.RedisError: when it could not be written down; then it must not be acked.
+        """
+        thread = question.thread
+        refused = self.objection(question, visit)
+        if refused:
+            if await self.runs.first_time(thread.team, thread.channel, question.ts):
+                logger.info("refused", channel=thread.channel, user=question.user, reason=refused)
+                self.notices.tell(thread.channel, question.user, refused, thread.thread_ts)
+            return
+        accepted = await self.runs.accept(question, event_id=event_id, mention=mention)
+        if accepted.verdict == "accepted":
+            logger.info("accepted", run=accepted.run_id[:8], surface=question.surface, ahead=accepted.ahead)
+        elif accepted.verdict == "full":
+            line = say("full", question.language, count=MOST_WAITING)
+            self.notices.tell(thread.channel, question.user, line, thread.thread_ts)
+
+    def objection(self, question: Question, visit: Visit) -> str:
+        """The sentence that refuses a question, or "" when it may be asked."""
+        language = language_of(question.text)
+        if key := self.access.refusal(visit):
+            return say(key, language)
+        if not question.text:
+            return say("empty", language)
+        if len(question.text) > MAX_QUESTION:
+            return say("too_long", language, count=f"{len(question.text):,}", limit=f"{MAX_QUESTION:,}")
+        return ""

@@ -1,0 +1,93 @@
+"""Slack as the relay sees it: replies, and the root messages of commands."""
+
+from __future__ import annotations
+
+from bot import log
+from bot.model.run import Run
+from bot.relay.reply import CannotPostError, Save
+from bot.slack.budget import Priority
+from bot.slack.client import SlackClient, SlackError, UncertainError
+from bot.slack.notices import Notices
+from bot.slack.reply.safe import mrkdwn
+from bot.slack.reply.writer import SlackReply
+from bot.slack.words import say
+
+logger = log.get(__name__)
+
+_ROOT_TYPE = "das_bot_question"
+_ROOT_MOST = 2_500
+"""Characters of a question that its root message shows."""
+_NOT_INVITED = frozenset({"not_in_channel", "channel_not_found"})
+_TRIES = 5
+
+
+class SlackPlatform:
+    """Implements `bot.relay.reply.Platform`. `backend` is the name in the footers."""
+
+    def __init__(self, client: SlackClient, notices: Notices, backend: str) -> None:
+        self._client = client
+        self._notices = notices
+        self._backend = backend
+
+    def reply(self, run: Run, save: Save) -> SlackReply:
+        """The reply to a run."""
+        return SlackReply(self._client, run, save, self._backend)
+
+    async def open_thread(self, run: Run) -> str:
+        """Post "@who asked: …" for a command; returns its ts. After an uncertain post, looks before posting again.
+
+        Raises:
+            CannotPostError: when the bot may not post there; the asker has been told privately how to invite it.
+        """
+        question = run.question
+        channel = question.thread.channel
+        shown = question.text if len(question.text) <= _ROOT_MOST else question.text[:_ROOT_MOST] + "…"
+        text = say("asked", question.language, user=question.user, text=mrkdwn(shown))
+        for attempt in range(_TRIES):
+            # A post of an earlier try, or of a worker that died, may have arrived.
+            if (attempt or run.posting) and (ts := await self._posted_root(run)):
+                return ts
+            run.posting = True
+            try:
+                response = await self._client.call(
+                    "chat.postMessage",
+                    channel,
+                    Priority.FIRST_WORDS,
+                    run.id,
+                    lambda: {
+                        "text": text,
+                        "unfurl_links": False,
+                        "unfurl_media": False,
+                        "metadata": {"event_type": _ROOT_TYPE, "event_payload": {"run": run.id}},
+                    },
+                )
+            except UncertainError as error:
+                logger.warning("root message uncertain", run=run.reference, reason=str(error))
+                continue
+            except SlackError as error:
+                key = "invite" if error.code in _NOT_INVITED else "wrong"
+                line = say(key, question.language, reference=run.reference)
+                await self._notices.respond(question.response_url, line)
+                raise CannotPostError(str(error)) from None
+            return str(response["ts"])
+        await self._notices.respond(
+            question.response_url, say("wrong", question.language, reference=run.reference)
+        )
+        raise CannotPostError("no answer")
+
+    async def _posted_root(self, run: Run) -> str:
+        try:
+            response = await self._client.insist(
+                "conversations.history",
+                run.question.thread.channel,
+                Priority.FIRST_WORDS,
+                run.id,
+                lambda: {"limit": 100, "include_all_metadata": True, "oldest": f"{run.accepted_at - 60:.6f}"},
+            )
+        except SlackError as error:
+            logger.warning("cannot look for a root message", run=run.reference, reason=str(error))
+            return ""
+        for message in response.get("messages", []):
+            if (message.get("metadata") or {}).get("event_payload") == {"run": run.id}:
+                return str(message["ts"])
+        return ""

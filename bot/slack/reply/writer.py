@@ -1,0 +1,370 @@
+"""The reply: one Slack message, or as few as it takes, kept in step with one answer by chat.update.
+
+It knows neither backends nor runs' order: it is given the newest answer (`show`), decides from the budget when to
+write, and lays out only then, so that what is written is always the newest. Final states are written whatever it
+takes; a post whose fate is unknown is looked for before it is repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from redis import RedisError
+
+from bot import log
+from bot.model.answer import Answer
+from bot.model.ending import Ending, Progress
+from bot.model.run import Run
+from bot.relay.reply import Save
+from bot.slack.budget import Priority
+from bot.slack.client import (
+    GoneError,
+    RefusedBlocksError,
+    SlackClient,
+    SlackError,
+    TooBigError,
+    UncertainError,
+)
+from bot.slack.reply import layout, limits
+from bot.slack.reply.folds import Block, Folds, size
+from bot.slack.reply.pages import Pages
+from bot.slack.reply.safe import SafeText
+
+logger = log.get(__name__)
+
+TICK_SECONDS = 10.0
+"""How often the seconds in the status line move while nothing else does, if the budget is free."""
+_PAUSE_SECONDS = 2.0
+"""Pause after a write that failed, before the next look."""
+_RUNGS: tuple[Callable[[layout.Payload], layout.Payload], ...] = (lambda p: p, layout.plain, layout.text_only)
+"""What is tried in turn when Slack refuses the blocks."""
+METADATA_TYPE = "das_bot_reply"
+
+
+@dataclass(slots=True)
+class _Message:
+    """One message of the reply: its ts and what it shows."""
+
+    ts: str
+    shown: Any = None
+    """The signature of what was last written; None forces a write."""
+
+
+class SlackReply:
+    """The reply to one run. `save` writes the run's record down; `backend` is the name in the footer."""
+
+    def __init__(
+        self,
+        client: SlackClient,
+        run: Run,
+        save: Save,
+        backend: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._run = run
+        self._save = save
+        self._backend = backend
+        self._clock = clock
+        self._sleep = sleep
+        self._language = run.question.language
+        self._began = clock()
+        self._answer = Answer()
+        self._progress = Progress("starting")
+        self._ending: Ending | None = None
+        self._elapsed = 0.0
+        self._messages = [_Message(ts) for ts in run.reply_ts]
+        self._safe = SafeText()
+        self._pages = Pages()
+        self._folds = Folds(self._language, run.id)
+        self._mark = (0, 0)
+        self._missing = 0
+        self._version = 0
+        self._rung = 0
+        self._refused = ""
+        self._changed = asyncio.Event()
+        self._seen = (False, -1)
+
+    # -- the protocol ----------------------------------------------------------------------------------
+
+    async def open(self, progress: Progress) -> None:
+        """Make the first message, or bring the one the run already has up to this."""
+        self._progress = progress
+        if not self._messages and self._run.posting:
+            await self._find_posted(0)
+        await self._write(Priority.FIRST_WORDS)
+
+    def show(self, answer: Answer, progress: Progress) -> None:
+        """Here is the newest state; it is shown when there is budget."""
+        if progress.doing != self._progress.doing and progress.doing == "working":
+            self._began = self._clock()
+        self._answer = answer
+        self._progress = progress
+        self._changed.set()
+
+    async def keep_writing(self) -> None:
+        """Write what `show` gave, paced by the budget, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                if not self._client.budget.is_free("chat.update", self._channel):
+                    continue
+                self._touch_last()
+            self._changed.clear()
+            if not await self._write(self._priority()):
+                self._changed.set()
+                await self._sleep(_PAUSE_SECONDS)
+
+    async def finish(self, answer: Answer, ending: Ending) -> None:
+        """Write the final state; comes back when it is written, or when Slack refuses for good."""
+        self._answer = answer
+        self._ending = ending
+        self._elapsed = self._clock() - self._began
+        for _ in range(_MOST_FINAL_TRIES):
+            if await self._write(Priority.FINAL):
+                break
+            await self._sleep(_PAUSE_SECONDS)
+        else:
+            logger.error(
+                "final state not shown", run=self._run.reference, reason=self._refused or "no answer"
+            )
+        self._client.budget.forget(self._run.id)
+
+    async def recover(self, ending: Ending) -> None:
+        """Write the final state over what a dead worker left, or post it when nothing was left."""
+        if not self._messages and self._run.posting:
+            await self._find_posted(0)
+        if not self._messages or not self._run.shown:
+            await self.finish(Answer(), ending)
+            return
+        payload = layout.recovered(json.loads(self._run.shown), self._frame(), ending)
+        try:
+            await self._update(self._messages[-1], lambda: payload, Priority.FINAL)
+        except SlackError as error:
+            logger.error("final state not shown", run=self._run.reference, reason=str(error))
+
+    # -- laying out ------------------------------------------------------------------------------------
+
+    def _take_in(self) -> None:
+        """Feed what is new of the text into the pages."""
+        new, self._mark, anew = self._answer.text_after(self._mark)
+        if anew:
+            self._safe, self._pages, self._missing = SafeText(), Pages(), 0
+        lines = self._safe.feed(new) if new else []
+        if self._ending:
+            lines += self._safe.finish()
+        for line in lines:
+            if self._pages.count > limits.MESSAGES:
+                self._missing += len(line)
+            else:
+                self._pages.add(line, self._capacity())
+
+    def _capacity(self) -> int:
+        """Characters the page being written may take; in the first message, what its folds leave."""
+        if self._pages.sealed:
+            return limits.PAGE
+        folds = size(self._folds.draw(self._answer, limits.FOLDS))
+        return limits.PAGE - max(limits.FOLDS_LEAST, folds)
+
+    def _page(self, number: int) -> layout.Page:
+        count = min(self._pages.count, limits.MESSAGES)
+        is_open = number == len(self._pages.sealed)
+        text = self._pages.text(self._safe.tail()) if is_open else self._pages.sealed[number]
+        folds: list[Block] = []
+        if number == 0:
+            folds = self._folds.draw(self._answer, limits.PAGE - min(len(text) * 11 // 10, limits.PAGE - 700))
+        return layout.Page(number, number == count - 1, text, folds, self._missing)
+
+    def _payload(self, page: layout.Page) -> layout.Payload:
+        self._version += 1
+        frame = self._frame()
+        if self._ending:
+            footer = layout.footer(self._answer, self._backend, self._elapsed, frame)
+            payload = layout.ended(page, frame, self._ending, footer)
+        else:
+            payload = layout.running(page, frame, self._status(self._clock() - self._began))
+        return _RUNGS[self._rung](payload)
+
+    def _signature(self, page: layout.Page) -> Any:
+        """Tells whether a message would look different; the moving seconds do not count."""
+        folds = tuple(block["block_id"] for block in page.folds)
+        state = self._ending or (self._status(0) if page.is_last else "")
+        return page.text, folds, page.is_last, page.missing, state, self._rung
+
+    def _status(self, elapsed: float) -> str:
+        return layout.status(self._answer, self._progress, elapsed, self._language)
+
+    def _frame(self) -> layout.Frame:
+        return layout.Frame(self._run.id, self._run.question.thread.key, self._language, self._version)
+
+    def _priority(self) -> Priority:
+        """First words, and a tool that changed, go before more text."""
+        seen = (self._answer.has_text, sum(call.state for call in self._answer.calls.values()))
+        before, self._seen = self._seen, seen
+        if seen[0] and not before[0]:
+            return Priority.FIRST_WORDS
+        return Priority.TOOL if seen[1] != before[1] else Priority.TEXT
+
+    def _touch_last(self) -> None:
+        if self._messages:
+            self._messages[-1].shown = None
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    async def _write(self, priority: Priority) -> bool:
+        """Bring every message up to date, first one first. False: something is not written yet, look again."""
+        if self._refused:
+            return True
+        number = 0
+        self._take_in()
+        while number < min(self._pages.count, limits.MESSAGES):
+            try:
+                if number == len(self._messages):
+                    await self._post(number, priority)
+                elif self._signature(self._page(number)) != self._messages[number].shown:
+                    await self._bring_up(number, priority)
+            except UncertainError as error:
+                logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
+                return False
+            except GoneError:
+                # Somebody deleted it. What is to be said is said again, below.
+                del self._messages[number:]
+                del self._run.reply_ts[number:]
+                continue
+            except (RefusedBlocksError, TooBigError) as error:
+                if not self._step_down(error):
+                    return True
+                continue
+            except SlackError as error:
+                self._refused = str(error)
+                logger.error("slack refuses the reply", run=self._run.reference, reason=self._refused)
+                return True
+            number += 1
+        return True
+
+    def _step_down(self, error: SlackError) -> bool:
+        """Fall back to simpler blocks; False when there are none."""
+        logger.warning(
+            "slack refuses the blocks", run=self._run.reference, rung=self._rung, reason=str(error)
+        )
+        if self._rung + 1 == len(_RUNGS):
+            self._refused = str(error)
+            logger.error("slack refuses even plain text", run=self._run.reference, reason=self._refused)
+            return False
+        self._rung += 1
+        return True
+
+    async def _bring_up(self, number: int, priority: Priority) -> None:
+        message = self._messages[number]
+        written: list[tuple[Any, layout.Payload]] = []
+
+        def make() -> layout.Payload:
+            # Called when the budget allows: only now is the newest laid out.
+            self._take_in()
+            page = self._page(number)
+            written[:] = [(self._signature(page), self._payload(page))]
+            return written[0][1]
+
+        await self._update(message, make, priority)
+        message.shown = written[0][0]
+        await self._remember(written[0][1])
+
+    async def _update(
+        self, message: _Message, make: Callable[[], layout.Payload], priority: Priority
+    ) -> None:
+        await self._client.insist(
+            "chat.update",
+            self._channel,
+            priority,
+            self._run.id,
+            lambda: {"ts": message.ts, **make()},
+            tries=6 if priority is Priority.FINAL else 1,
+            sleep=self._sleep,
+        )
+
+    async def _post(self, number: int, priority: Priority) -> None:
+        """Post message `number`. Before, the intent is written down; a post with an unknown fate is looked for."""
+        page = self._page(number)
+        signature = self._signature(page)
+        payload = self._payload(page)
+        self._run.posting = True
+        await self._remember(payload)
+        try:
+            await self._client.call(
+                "chat.postMessage",
+                self._channel,
+                priority,
+                self._run.id,
+                lambda: {
+                    "thread_ts": self._run.question.thread.thread_ts,
+                    "unfurl_links": False,
+                    "unfurl_media": False,
+                    "metadata": {
+                        "event_type": METADATA_TYPE,
+                        "event_payload": {"run": self._run.id, "message": number},
+                    },
+                    **payload,
+                },
+                on_answer=lambda answer: self._keep(number, str(answer["ts"]), signature),
+            )
+        except UncertainError:
+            if not await self._find_posted(number):
+                raise
+        await self._remember(payload)
+
+    def _keep(self, number: int, ts: str, signature: Any) -> None:
+        self._messages[number:] = [_Message(ts, signature)]
+        self._run.reply_ts[number:] = [ts]
+        self._run.posting = False
+
+    async def _find_posted(self, number: int) -> bool:
+        """Look in the thread for message `number`, which may have been posted."""
+        thread_ts = self._run.question.thread.thread_ts
+        try:
+            response = await self._client.insist(
+                "conversations.replies",
+                self._channel,
+                Priority.FIRST_WORDS,
+                self._run.id,
+                lambda: {
+                    "ts": thread_ts,
+                    "oldest": f"{self._run.accepted_at - 60:.6f}",
+                    "limit": 200,
+                    "include_all_metadata": True,
+                },
+                sleep=self._sleep,
+            )
+        except SlackError as error:
+            logger.warning("cannot look for a post", run=self._run.reference, reason=str(error))
+            return False
+        wanted = {"run": self._run.id, "message": number}
+        for message in response.get("messages", []):
+            if (message.get("metadata") or {}).get("event_payload") == wanted:
+                self._keep(number, str(message["ts"]), None)
+                return True
+        return False
+
+    async def _remember(self, payload: layout.Payload) -> None:
+        """Keep what the last message shows with the run's record, for whoever has to finish it after a crash."""
+        self._run.shown = json.dumps(payload, ensure_ascii=False)
+        try:
+            await self._save()
+        except (RedisError, OSError) as error:
+            logger.warning("run not saved", run=self._run.reference, reason=str(error))
+
+    @property
+    def _channel(self) -> str:
+        return self._run.question.thread.channel
+
+
+_MOST_FINAL_TRIES = 20
+"""Rounds for the final state, each with its own retries: some five minutes of an absent Slack."""

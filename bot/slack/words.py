@@ -1,0 +1,138 @@
+"""What the bot itself says to people, in English and Chinese."""
+
+from __future__ import annotations
+
+from bot.model.question import Language
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "starting": ("On it…", "收到，马上处理…"),
+    "thinking": ("Thinking · {seconds}", "思考中 · {seconds}"),
+    "writing": ("Writing · {seconds}", "正在回答 · {seconds}"),
+    "calling": ("Calling *{name}* · {seconds}", "正在调用 *{name}* · {seconds}"),
+    "in_step": ("*{name}* at work · {seconds}", "*{name}* 执行中 · {seconds}"),
+    "waiting_slot": (
+        "Waiting: place {place} in the queue of this agent ({limit} at a time)",
+        "排队中：当前智能体队列第 {place} 位（同时处理 {limit} 个）",
+    ),
+    "waiting_thread": (
+        "Waiting: {place} before this one in the thread",
+        "排队中：本会话前面还有 {place} 个问题",
+    ),
+    "arguments": ("Arguments", "参数"),
+    "result": ("Result", "结果"),
+    "error": ("Error", "错误"),
+    "cut": (
+        "… {shown} of {total} characters shown",
+        "… 共 {total} 个字符，仅显示前 {shown} 个",
+    ),
+    "unfinished": ("did not finish", "未完成"),
+    "failed": ("failed", "失败"),
+    "sub_agent": ("sub-agent · {count} calls", "子智能体 · {count} 次调用"),
+    "sub_agent_1": ("sub-agent · 1 call", "子智能体 · 1 次调用"),
+    "earlier": ("{count} earlier tool calls", "更早的 {count} 次工具调用"),
+    "more": ("… and {count} more", "… 以及另外 {count} 次"),
+    "missing": (
+        "_The answer is longer than a chat can hold: {count} more characters are not shown._",
+        "_回答过长，还有 {count} 个字符未显示。_",
+    ),
+    "continues": ("_Goes on in the next message._", "_下一条消息继续。_"),
+    "continued": ("_Goes on from the message above._", "_接上一条消息。_"),
+    "tool_calls": ("{count} tool calls", "{count} 次工具调用"),
+    "tool_calls_1": ("1 tool call", "1 次工具调用"),
+    "characters": ("{count} characters", "{count} 字符"),
+    "stopped": (
+        "Stopped listening at <@{by}>'s wish. What had come is kept; the agent may still finish its run unseen.",
+        "已应 <@{by}> 的要求停止接收。已收到的内容保留；智能体可能仍会在后台完成本次运行。",
+    ),
+    "stopped_early": (
+        "Stopped by <@{by}> before it was asked; nothing ran.",
+        "<@{by}> 在提问发出前已停止；未执行任何操作。",
+    ),
+    "interrupted": (
+        "The bot restarted in the middle of this answer. What had come is kept; the question was not asked again.",
+        "机器人在回答过程中重启。已收到的内容保留；问题没有重复提交。",
+    ),
+    "stale": (
+        "This question waited longer than {minutes} minutes and was not asked. Ask again if you still need the answer.",
+        "该问题等待超过 {minutes} 分钟，未提交。如仍需要，请重新提问。",
+    ),
+    "nothing": ("The agent ended without an answer.", "智能体未给出回答。"),
+    "empty": (
+        "What shall I look at? For example: why is rm-bp1… slow?",
+        "想让我查什么？例如：rm-bp1… 为什么变慢了？",
+    ),
+    "too_long": (
+        "The question has {count} characters; the agent takes at most {limit}. Please shorten it.",
+        "问题共 {count} 个字符，智能体最多接受 {limit} 个，请缩短后重试。",
+    ),
+    "full": (
+        "{count} questions already wait in this thread. Please wait for an answer, or stop one.",
+        "本会话已有 {count} 个问题在排队，请等待回答或先停止其中一个。",
+    ),
+    "denied_user": (
+        "You are not on the list of people who may ask me. The bot's operators can add you.",
+        "您不在允许提问的人员名单中，请联系机器人管理员添加。",
+    ),
+    "denied_channel": (
+        "I do not answer in this channel. Ask me in one where I may, or ask the bot's operators to add it.",
+        "我在此频道不提供回答。请到允许的频道提问，或联系机器人管理员添加。",
+    ),
+    "denied_external": (
+        "I answer only people of the company that runs me.",
+        "我只回答本公司成员的问题。",
+    ),
+    "asked": ("<@{user}> asked: {text}", "<@{user}> 提问：{text}"),
+    "invite": (
+        "I cannot post in this channel yet. Invite me with `/invite @das`, then ask again.",
+        "我还不能在此频道发言。请先用 `/invite @das` 邀请我，然后重试。",
+    ),
+    "wrong": (
+        "Something went wrong on our side. {reference}",
+        "我们这边出了点问题。{reference}",
+    ),
+    "reference": ("Reference {reference}", "编号 {reference}"),
+    "asked_again": ("That was asked again already; see below.", "该问题已重新提交，请看下方。"),
+    "over": ("That run is already over.", "该次运行已结束。"),
+    "new_session": (
+        "The next question in this thread begins a new session.",
+        "本会话的下一个问题将开启新的上下文。",
+    ),
+    "thanks": ("Thank you, noted.", "谢谢，已记录。"),
+    "nothing_running": ("Nothing is running in this thread.", "本会话没有正在进行的任务。"),
+    "b_stop": ("Stop", "停止"),
+    "b_again": ("Ask again", "重新提问"),
+    "b_session": ("New session", "新会话"),
+    "b_good": ("Good answer", "回答有用"),
+    "b_bad": ("Bad answer", "回答无用"),
+}
+
+
+def say(key: str, language: Language, **values: object) -> str:
+    """A sentence in the asker's language."""
+    return _WORDS[key][language == "zh"].format(**values)
+
+
+def duration(seconds: float, *, running: bool = False) -> str:
+    """A duration as people write it: "1.8 s", "42 s", "4 min 05 s"; whole seconds while it still runs."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if running or seconds >= 10 else f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+USAGE_ASK = "Usage: `/das-ask <question>` · 用法：`/das-ask <问题>`"
+USAGE_DIAGNOSE = (
+    "Usage: `/das-diagnose <instance> [what is wrong]`, for example `/das-diagnose rm-bp1abc slow since 9:40` · "
+    "用法：`/das-diagnose <实例> [现象]`"
+)
+HELP = """*Ask the database agent*
+• In a channel: mention me. `@das why is rm-bp1abc slow?`
+• In a direct message: just write.
+• In a thread I answer in: ask on without mentioning me; I remember what was said.
+• `/das-diagnose <instance> [what is wrong]` · `/das-ask <question>` · `/das-help`
+• Stop: the button under a running answer, or write `stop` in its thread.
+One thread is one session; its questions are answered in order. Open a fold to see what a tool was asked and said.
+
+*向数据库智能体提问*
+• 在频道中 @我；在私信中直接写；在我回答过的会话中可直接追问，无需再 @。
+• `/das-diagnose <实例> [现象]` · `/das-ask <问题>` · `/das-help`
+• 停止：点击回答下方的按钮，或在会话中发送 `停止`。"""
