@@ -36,6 +36,7 @@ class FakeTime:
         self.now = 1_800_000_000.0
         self._order = itertools.count()
         self._sleeping: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._fell_asleep = asyncio.Event()
 
     def clock(self) -> float:
         return self.now
@@ -46,7 +47,14 @@ class FakeTime:
             return
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleeping, (self.now + seconds, next(self._order), future))
+        self._fell_asleep.set()
         await future
+
+    async def asleep_for(self, seconds: float) -> None:
+        """Waits until somebody sleeps until `seconds` from now."""
+        while not any(due == self.now + seconds and not f.done() for due, _, f in self._sleeping):
+            self._fell_asleep.clear()
+            await self._fell_asleep.wait()
 
     async def advance(self, seconds: float) -> None:
         """Lets `seconds` pass, waking each sleeper at its own moment."""

@@ -67,6 +67,7 @@ class WebApi:
         except SlackError as error:
             return self._answer(call, 200, error.body())
         call.args = recorded(arguments)
+        self._state.bell.ring()
         fault = self.faults.next(call.method)
         if fault is not None and not fault.reset:
             return await self._fail(call, fault)
