@@ -87,6 +87,157 @@ def backend(endpoint: str, **options: Any) -> DasChat:
 
 
 async def ask(das: Backend, question: str = "hello", **options: Any) -> list[Event]:
+    try:
+        async with das.ask(question, session_id=SESSION, **options) as events:
+            return [event async for event in events]
+    finally:
+        await das.aclose()
+
+
+async def fails(das: Backend, question: str = "hello") -> UpstreamError:
+    with pytest.raises(UpstreamError) as raised:
+        await ask(das, question)
+    return raised.value
+
+
+async def test_what_is_sent(start_server: Any) -> None:
+    server = await start_server(says(ANSWERED))
+    assert await ask(backend(server.endpoint), "慢 SQL?", agent_id="ag-1") == [
+        RunStarted("r"),
+        RunFinished("r"),
+        Usage(3),
+    ]
+    sent = server.requests[0]
+    params = parse_qs(urlsplit(sent.target).query)
+    message = json.loads(params.pop("Message")[0])
+    assert params == {"AgentId": ["ag-1"], "SessionId": [SESSION], "Summary": ["true"]}
+    assert message.pop("id").count("-") == 4
+    assert message == {"role": "user", "content": [{"type": "text", "text": "慢 SQL?"}]}
+    assert sent.headers["accept"] == "application/json"
+    assert sent.headers["accept-encoding"] == "identity"
+    assert sent.headers["content-length"] == "0"
+    assert "content-type" not in sent.headers
+
+
+async def test_no_agent_is_no_parameter(start_server: Any) -> None:
+    server = await start_server(says(ANSWERED))
+    await ask(backend(server.endpoint))
+    assert "AgentId" not in server.requests[0].target
+
+
+async def test_a_long_question_goes_as_a_form(start_server: Any) -> None:
+    server = await start_server(says(ANSWERED))
+    question = "数据库" * 1000
+    await ask(backend(server.endpoint), question)
+    sent = server.requests[0]
+    assert sent.target == "/"
+    assert sent.headers["content-type"] == "application/x-www-form-urlencoded"
+    message = json.loads(parse_qs(sent.body.decode())["Message"][0])
+    assert message["content"][0]["text"] == question
+
+
+async def test_a_question_too_long_is_not_sent(start_server: Any) -> None:
+    server = await start_server(says(ANSWERED))
+    assert (await fails(backend(server.endpoint), "x" * (QUESTION_LIMIT + 1))).code == "QuestionTooLong"
+    assert server.requests == []
+    assert await ask(backend(server.endpoint), "x" * QUESTION_LIMIT)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refuses(429, "TooManyRequests"),
+        refuses(400, "Throttling.User"),
+        refuses(503, "ServiceUnavailable"),
+        says(b"<html><title>Bad Gateway</title></html>", status=502, content_type="text/html"),
+    ],
+    ids=["429", "throttling", "503", "gateway"],
+)
+async def test_asks_again_before_anything_began(start_server: Any, refusal: Any) -> None:
+    server, pauses = await start_server(refusal, refusal, says(ANSWERED)), Pauses()
+    assert len(await ask(backend(server.endpoint, sleep=pauses))) == 3
+    assert pauses.seconds == [0.75, 3.0]
+    nonces = {request.headers["x-acs-signature-nonce"] for request in server.requests}
+    assert len(nonces) == 3
+    messages = {parse_qs(urlsplit(request.target).query)["Message"][0] for request in server.requests}
+    assert len(messages) == 1
+
+
+async def test_gives_up_after_three_tries(start_server: Any) -> None:
+    server = await start_server(refuses(429, "TooManyRequests"))
+    error = await fails(backend(server.endpoint))
+    assert (error.code, error.status, error.request_id, error.begun) == ("TooManyRequests", 429, "R1", False)
+    assert len(server.requests) == 3
+
+
+async def test_retry_after_is_obeyed_within_the_time_for_tries(start_server: Any) -> None:
+    server, pauses = (
+        await start_server(refuses(429, "Throttling", "retry-after: 7\r\n"), says(ANSWERED)),
+        Pauses(),
+    )
+    await ask(backend(server.endpoint, sleep=pauses))
+    assert pauses.seconds == [7.0]
+    late = await start_server(refuses(429, "Throttling", f"retry-after: {RETRY_WITHIN + 1:.0f}\r\n"))
+    assert (await fails(backend(late.endpoint))).code == "Throttling"
+    assert len(late.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "begun"),
+    [
+        (refuses(400, "InvalidParams"), "InvalidParams", False),
+        (refuses(403, "NoPermission"), "NoPermission", False),
+        (refuses(404, "InstanceNotFound"), "InstanceNotFound", False),
+        (refuses(500, "Timeout"), "Timeout", False),
+        (refuses(200, "Throttling.User"), "Throttling.User", False),
+        (says(b"late", status=504, content_type="text/html"), "HTTP504", False),
+        (says(status=302, more="location: http://127.0.0.1:9/\r\n"), "HTTP302", False),
+        (says(b"<html>hi</html>", content_type="text/html"), "BadStream", False),
+        (says(b'{"code":"Throttling.Api"}'), "Throttling.Api", False),
+        (says(), "Cut", True),
+        (says(STARTED), "Cut", True),
+        (says(STARTED + b"data:?\n\n" * 20), "BadStream", True),
+        (resets(head(), STARTED), "Cut", True),
+        (says(b"5\r\n: hi\n\r\nff\r\ndata", more="transfer-encoding: chunked\r\n"), "Cut", True),
+        (resets(), "Cut", False),
+    ],
+    ids=[
+        "400", "403", "404", "500", "200-json", "504", "redirect", "200-html", "200-json-as-stream", "empty", "fin",
+        "malformed", "rst", "half-a-chunk", "rst-before-the-head",
+    ],
+)  # fmt: skip
+async def test_never_asks_again(start_server: Any, script: Any, code: str, begun: bool) -> None:
+    server = await start_server(script)
+    error = await fails(backend(server.endpoint))
+    assert (error.code, error.begun) == (code, begun)
+    assert len(server.requests) == 1
+
+
+async def test_events_before_a_cut_arrive(start_server: Any) -> None:
+    server = await start_server(says(STARTED))
+    das = backend(server.endpoint)
+    async with das.ask("hello", session_id=SESSION) as events:
+        assert await anext(events) == RunStarted("r")
+        with pytest.raises(UpstreamError):
+            await anext(events)
+    await das.aclose()
+
+
+async def test_nobody_listens() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        pauses = Pauses()
+        error = await fails(backend(f"http://127.0.0.1:{taken.getsockname()[1]}", sleep=pauses))
+    assert (error.code, error.begun, len(pauses.seconds)) == ("Connect", False, 2)
+
+
+@pytest.mark.parametrize("sent", [(), (head(),), (head(), STARTED)], ids=["nothing", "head", "event"])
+@pytest.mark.parametrize("code", ["Silence", "Deadline"])
+async def test_silence_and_deadline(start_server: Any, sent: tuple[bytes, ...], code: str) -> None:
+    """The server never says more, so however slow the machine, only the limit that is set can end it."""
+    server = await start_server(hangs(*sent))
+    limit = Timeouts(silence=0.3) if code == "Silence" else Timeouts(run=0.3)
+    das, entered = backend(server.endpoint, timeouts=limit), False
 
     async def read() -> None:
         nonlocal entered

@@ -55,7 +55,8 @@ def outcome(chunks: list[bytes], limits: Limits) -> tuple[list[dict[str, Any]], 
     ],
     ids=[
         "no-space", "space", "bom", "comments", "ping", "empty-data", "done", "malformed", "two-data-lines",
-        "other-fields", "crlf-and-cr", "crlf-in-a-frame", "no-blank-line-at-end", "unicode-line-ends", "bad-utf8", "half-pairs",
+        "other-fields", "crlf-and-cr", "crlf-in-a-frame",
+        "no-blank-line-at-end", "unicode-line-ends", "bad-utf8", "half-pairs",
     ],
 )  # fmt: skip
 def test_rules(stream: bytes, frames: list[dict[str, Any]]) -> None:
@@ -135,7 +136,8 @@ def test_a_stray_line_inside_a_stream_is_ignored() -> None:
 
 
 PIECES = st.sampled_from(
-    [b'data:{"a":1}', b'data:{"a":\r\ndata:1}\r\n\r\n', b"\n", b"\r", b"\r\n", b"\n\n", b":c", b"event: ping\n", '数据😀"}'.encode(), b"data: ",
+    [b'data:{"a":1}', b'data:{"a":\r\ndata:1}\r\n\r\n', b"\n", b"\r", b"\r\n", b"\n\n", b":c", b"event: ping\n",
+     '数据😀"}'.encode(), b"data: ",
      b'data:{"t":"\xe6\x95\xb0"}\n\n', b"data:[DONE]\n\n", b"\xef\xbb\xbf", b"", b"{", b'data:{"x":"\\ud83d"}\r\n\r\n']
 )  # fmt: skip
 
