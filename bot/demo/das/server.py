@@ -118,7 +118,7 @@ class SimulatedDas:
             self.app(),
             handler_cancellation=True,
             access_log=None,
-            shutdown_timeout=1.0,
+            shutdown_timeout=0.05,
             max_line_size=1 << 16,
         )
         await self._runner.setup()

@@ -1,0 +1,82 @@
+"""The gate's signature against requests recorded from the official SDK, and a reset that really is one."""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import json
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.demo.das import Credential, Faults, SimulatedDas
+from bot.demo.das.ask import Ask
+from bot.demo.das.refusal import Refused
+from bot.demo.das.verify import CLOCK_SKEW, Gate, RawRequest, string_to_sign
+
+VECTORS = Path(__file__).parents[2].parent / "shared" / "data" / "wire_vectors.json"
+
+
+def recorded() -> list[Any]:
+    return json.loads(VECTORS.read_text()) if VECTORS.exists() else []
+
+
+def received(vector: dict[str, Any]) -> tuple[RawRequest, Credential, float]:
+    request, known = vector["request"], vector["credentials"]
+    headers = request["headers"] | {"authorization": vector["authorization"]}
+    token = headers.get("x-acs-security-token", "")
+    date = calendar.timegm(time.strptime(headers["x-acs-date"], "%Y-%m-%dT%H:%M:%SZ"))
+    raw = RawRequest(request["method"], vector["target"], headers, request["body"].encode())
+    return raw, Credential(known["ak"], known["sk"], token), date
+
+
+@pytest.mark.skipif(not VECTORS.exists(), reason="the recorded requests are not beside the repository")
+def test_recorded_requests_pass_and_fail_when_changed() -> None:
+    vectors = recorded()
+    assert len(vectors) >= 40
+    for vector in vectors:
+        raw, credential, date = received(vector)
+        names = vector["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+        assert string_to_sign(raw, names) == vector["string_to_sign"], vector["name"]
+        gate = Gate((credential,), partial(float, date))
+        assert gate.check(raw) is credential
+        longer = replace(raw, target=raw.target + "&Extra=1")
+        with pytest.raises(Refused, match="SignatureDoesNotMatch"):
+            gate.check(longer)
+
+
+def test_date_and_nonce_windows() -> None:
+    headers = {"authorization": "ACS3-HMAC-SHA256 Credential=a,SignedHeaders=host,Signature=b"}
+    headers["x-acs-date"] = "2026-01-02T03:04:05Z"
+    moment = calendar.timegm((2026, 1, 2, 3, 4, 5))
+    for offset, code in ((CLOCK_SKEW, "NotFound"), (CLOCK_SKEW + 1, "Expired"), (-CLOCK_SKEW - 1, "Expired")):
+        gate = Gate((), partial(float, moment + offset))
+        with pytest.raises(Refused, match=code):
+            gate.check(RawRequest("POST", "/", headers, b""))
+
+
+@pytest.mark.parametrize(("how", "reset"), [("fin", False), ("rst", True)])
+async def test_a_reset_is_a_reset_and_a_close_is_not(
+    how: Any, reset: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    das = SimulatedDas((), pace=0, faults=Faults(cut_after=1, cut_with=how))
+    monkeypatch.setattr(das, "_check", lambda raw, received: Ask("hello", "", "", False))
+    await das.start()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(das.url.rpartition(":")[2]))
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+        try:
+            data = await reader.read()
+            while more := await reader.read():
+                data += more
+            assert not reset
+            assert b"RUN_STARTED" in data and not data.endswith(b"0\r\n\r\n")
+        except ConnectionResetError:
+            assert reset
+        writer.close()
+    finally:
+        await das.stop()
