@@ -27,6 +27,7 @@ async def test_who_am_i(workspace: Workspace, client: AsyncWebClient) -> None:
     expected = ("T0DEMO00001", BOT, "B0DASBOT01", "das")
     assert (me["team_id"], me["user_id"], me["bot_id"], me["user"]) == expected
     assert me["url"] == f"{workspace.url}/"
+    assert "chat:write" in me.headers["X-OAuth-Scopes"].split(",")
 
 
 async def test_tokens_are_checked(workspace: Workspace, connect: Any) -> None:
@@ -88,6 +89,7 @@ async def test_a_message_lives_under_one_ts(workspace: Workspace, client: AsyncW
     assert len(message.versions) == 4, "what was said stays on record"
 
 
+@pytest.mark.filterwarnings("ignore:The top-level `text` argument")
 async def test_where_and_what_may_be_written(workspace: Workspace, client: AsyncWebClient) -> None:
     post = client.chat_postMessage
     assert await refusal(post(channel="C0NOWHERE0", text="x")) == "channel_not_found"
@@ -95,7 +97,8 @@ async def test_where_and_what_may_be_written(workspace: Workspace, client: Async
     assert await refusal(post(channel=CHANNEL, text="  \n")) == "no_text"
     assert await refusal(post(channel=CHANNEL, text="x", thread_ts="1.000001")) == "thread_not_found"
     assert await refusal(post(channel=CHANNEL, markdown_text="x", text="x")) == "markdown_text_conflict"
-    assert await refusal(post(channel=CHANNEL, markdown_text="x" * 12_001)) == "msg_too_long"
+    long = {"channel": CHANNEL, "markdown_text": "x" * 12_001}
+    assert await refusal(client.api_call("chat.postMessage", json=long)) == "msg_too_long"
     assert await refusal(post(channel=CHANNEL, text="x", blocks="[")) == "invalid_blocks_format"
     assert await refusal(client.api_call("chat.postMessage", json={"text": "x"})) == "invalid_arguments"
     workspace.channels[CHANNEL].is_archived = True
@@ -110,6 +113,23 @@ async def test_reasons_come_with_the_place(client: AsyncWebClient) -> None:
     assert answer["error"] == "invalid_blocks"
     messages = answer["response_metadata"]["messages"]
     assert messages == ["[ERROR] missing required field: text [json-pointer:/blocks/0]"]
+
+
+async def test_a_workspace_may_not_know_a_kind_of_block_yet(
+    workspace: Workspace, client: AsyncWebClient
+) -> None:
+    fold = {
+        "type": "container",
+        "title": {"type": "plain_text", "text": "call"},
+        "child_blocks": [{"type": "divider"}],
+    }
+    workspace.refuse_blocks("container")
+    with pytest.raises(SlackApiError) as refused:
+        await client.chat_postMessage(channel=CHANNEL, text="x", blocks=[fold])
+    (reason,) = refused.value.response["response_metadata"]["messages"]
+    assert reason == "[ERROR] unsupported type: container [json-pointer:/blocks/0/type]"
+    workspace.refuse_blocks()
+    assert (await client.chat_postMessage(channel=CHANNEL, text="x", blocks=[fold]))["ok"]
 
 
 async def test_long_texts_are_cut_when_posted_and_refused_when_updated(client: AsyncWebClient) -> None:

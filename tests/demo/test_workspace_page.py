@@ -137,6 +137,11 @@ async def test_changes_arrive_live(
     assert heard[6]["message"]["text"] == "root" and "reply_count" not in heard[6]["message"]
 
 
+async def test_a_foreign_name_for_this_address_is_refused(page: aiohttp.ClientSession) -> None:
+    async with page.get("/page/state", headers={"Host": "evil.example"}) as response:
+        assert response.status == 403
+
+
 async def test_open_streams_do_not_keep_the_workspace_from_stopping(make_workspace: Any) -> None:
     workspace = await make_workspace()
     async with (

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.demo.workspace.blocks import block_errors
 from bot.demo.workspace.cast import channels, people
-from bot.demo.workspace.text import compose, compose_command, mentions
+from bot.demo.workspace.text import compose, compose_command, mentions, rich_text
 
 PEOPLE = people()
 
@@ -47,3 +48,27 @@ def test_command_text_is_escaped_when_declared_so() -> None:
 def test_a_mention_inside_code_is_none() -> None:
     assert mentions("<@U0DASBOT01> x", "U0DASBOT01")
     assert not mentions("`<@U0DASBOT01>` x", "U0DASBOT01")
+
+
+@given(
+    st.text(alphabet="ab <>&`@#!\n数|:/.", min_size=1).filter(str.strip)
+    | st.text(min_size=1).filter(str.strip)
+)
+def test_the_rich_text_of_any_message_is_well_formed(typed: str) -> None:
+    assert block_errors(rich_text(compose(typed, PEOPLE))) == []
+
+
+def test_rich_text_tells_mentions_from_code() -> None:
+    (block,) = rich_text(
+        compose("@das see `<@U0DASBOT01>` & https://example.com/?a=1&b=2\n```\nx < y\n```", PEOPLE)
+    )
+    section, preformatted = block["elements"]
+    assert section["elements"] == [
+        {"type": "user", "user_id": "U0DASBOT01"},
+        {"type": "text", "text": " see "},
+        {"type": "text", "text": "<@U0DASBOT01>", "style": {"code": True}},
+        {"type": "text", "text": " & "},
+        {"type": "link", "url": "https://example.com/?a=1&b=2"},
+        {"type": "text", "text": "\n"},
+    ]
+    assert preformatted["elements"] == [{"type": "text", "text": "x < y"}]

@@ -1,5 +1,6 @@
 """Checks of each kind of block, with the limits of Slack's Block Kit reference."""
 
+from collections.abc import Collection
 from typing import Any
 
 from .block_elements import ALT_TEXT_MAX, IN_ACTIONS, IN_CONTEXT_ACTIONS, IN_INPUT, IN_SECTION, element, image
@@ -274,7 +275,7 @@ IN_CONTAINER = (
 IN_VIEW = tuple(kind for kind in IN_MESSAGE if kind not in ("plan", "task_card", "context_actions", "file"))
 
 
-def block_of_kind(check: Check, block: Any, at: str, allowed: tuple[str, ...]) -> None:
+def block_of_kind(check: Check, block: Any, at: str, allowed: Collection[str]) -> None:
     """One block of a kind that may stand here."""
     kind = check.kind(block, at, allowed)
     if kind is not None:

@@ -3,7 +3,7 @@
 import copy
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from .block_kinds import IN_MESSAGE, IN_VIEW, MARKDOWN_MAX, block_of_kind
@@ -19,15 +19,15 @@ PAYLOAD_CHARACTERS_MAX = 13_000
 _INTERACTIVE = {"actions", "context_actions"}
 
 
-def checked_blocks(blocks: Any) -> list[Json]:
-    """The blocks of a message with missing ids filled in.
+def checked_blocks(blocks: Any, refused: Collection[str] = ()) -> list[Json]:
+    """The blocks of a message with missing ids filled in; `refused` are kinds not known here.
 
     Raises `SlackError` with `invalid_blocks_format`, `invalid_blocks` and every reason, or
     `msg_blocks_too_long`.
     """
     if not isinstance(blocks, list):
         raise SlackError("invalid_blocks_format")
-    errors = block_errors(blocks)
+    errors = block_errors(blocks, refused)
     if errors:
         raise SlackError("invalid_blocks", errors, errors=[_without_level(error) for error in errors])
     if len(json.dumps(blocks, ensure_ascii=False, separators=(",", ":"))) > PAYLOAD_CHARACTERS_MAX:
@@ -47,11 +47,12 @@ def checked_view_blocks(blocks: Any) -> list[Json]:
     return with_ids(blocks or [])
 
 
-def block_errors(blocks: list[Any]) -> list[str]:
+def block_errors(blocks: list[Any], refused: Collection[str] = ()) -> list[str]:
     """Everything wrong with the blocks of a message, worded as Slack words it."""
     check = Check()
+    known = [kind for kind in IN_MESSAGE if kind not in refused]
     for block, at in check.items(blocks, "/blocks", MESSAGE_BLOCKS_MAX, least=0):
-        block_of_kind(check, block, at, IN_MESSAGE)
+        block_of_kind(check, block, at, known)
     _unique_block_ids(check, blocks)
     _sums(check, blocks)
     return check.errors

@@ -1,12 +1,15 @@
 """Bringing events, commands and clicks to the app: attempts, deadline, redelivery, and the record."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from .bell import Bell
 from .messages import Json
+
+_log = logging.getLogger(__name__)
 
 Kind = Literal["events_api", "slash_commands", "interactive"]
 Sleep = Callable[[float], Awaitable[None]]
@@ -87,6 +90,8 @@ class Dispatcher:
         self._delays = delays
         self._deadline = deadline
         self._tasks: set[asyncio.Task[None]] = set()
+        self.in_flight = 0
+        """Deliveries neither acked nor given up."""
 
     def send(self, kind: Kind, payload: Json) -> Delivery:
         """Starts a delivery and returns its record at once."""
@@ -94,8 +99,14 @@ class Dispatcher:
         self.deliveries.append(delivery)
         task = asyncio.create_task(self._deliver(delivery), name=f"deliver {kind} {delivery.event_id}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+        self.in_flight += 1
         return delivery
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a delivery broke: %s", task.get_name(), exc_info=task.exception())
 
     async def finished(self, delivery: Delivery) -> None:
         """Returns once a delivery was acked or given up."""
@@ -128,6 +139,7 @@ class Dispatcher:
                     return
         finally:
             delivery.finished = True
+            self.in_flight -= 1
             self._bell.ring()
 
     async def _attempt(self, delivery: Delivery, number: int) -> Outcome:

@@ -32,7 +32,9 @@ class HttpDelivery:
         self._secret = secret.encode()
         self._clock = clock
         self._urls = urls
-        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        # A new connection each time: one kept from before the app restarted would fail for nothing.
+        connector = aiohttp.TCPConnector(force_close=True)
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     async def send(self, delivery: Delivery, number: int, reason: str) -> Outcome:
         """One signed request; acked by any 2xx."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from .cast import APP_ID, BOT_ID, BOT_USER_ID, TEAM_ID
 from .errors import SlackError
+from .text import rich_text
 
 Json = dict[str, Any]
 
@@ -55,6 +56,7 @@ class Ledger:
         self._clock = clock
         self._last_ts = 0
         self._channels: dict[str, dict[str, Message]] = {}
+        self._threads: dict[tuple[str, str], list[Message]] = {}
 
     def next_ts(self) -> str:
         """A message id: the time in microseconds, never the same twice."""
@@ -65,6 +67,8 @@ class Ledger:
         """Keeps a new message and its first version."""
         message.versions.append(Version(self._clock(), message.text, message.blocks))
         self._channels.setdefault(message.channel, {})[message.ts] = message
+        if message.is_reply and message.ephemeral_for is None:
+            self._threads.setdefault((message.channel, message.thread_ts or ""), []).append(message)
 
     def rewrite(self, message: Message, text: str, blocks: list[Json] | None, editor: str) -> None:
         """Replaces what a message says and keeps the version before."""
@@ -90,11 +94,7 @@ class Ledger:
 
     def thread(self, channel: str, root_ts: str) -> list[Message]:
         """The replies below a root, oldest first, without the root and without ephemerals."""
-        return [
-            message
-            for message in self.of(channel)
-            if message.thread_ts == root_ts and message.is_reply and message.ephemeral_for is None
-        ]
+        return [message for message in self._threads.get((channel, root_ts), []) if not message.deleted]
 
     def __iter__(self) -> Iterator[Message]:
         for channel in self._channels.values():
@@ -117,6 +117,8 @@ def as_slack(message: Message, ledger: Ledger, with_metadata: bool = False) -> J
         body |= {"bot_id": message.bot_id, "app_id": APP_ID, "bot_profile": profile}
     if message.blocks is not None:
         body["blocks"] = message.blocks
+    elif not message.bot_id and message.text:
+        body["blocks"] = rich_text(message.text)
     if message.edited:
         body["edited"] = message.edited
     if message.files:

@@ -35,7 +35,7 @@ def _metadata(args: Arguments) -> Json | None:
     return dict(value)
 
 
-def _content(args: Arguments) -> tuple[str, list[Json] | None]:
+def _content(state: State, args: Arguments) -> tuple[str, list[Json] | None]:
     """Text and blocks of a message to write; blocks is None when none were given."""
     text = args.text("text")
     blocks = args.structure("blocks", "invalid_blocks_format")
@@ -50,7 +50,7 @@ def _content(args: Arguments) -> tuple[str, list[Json] | None]:
     if len(attachments) > MAX_ATTACHMENTS:
         raise SlackError("too_many_attachments")
     if blocks is not None:
-        blocks = checked_blocks(blocks)
+        blocks = checked_blocks(blocks, state.refused_blocks)
     if not text.strip() and not blocks and not attachments:
         raise SlackError("no_text")
     return text, blocks
@@ -59,7 +59,7 @@ def _content(args: Arguments) -> tuple[str, list[Json] | None]:
 def post_message(state: State, args: Arguments) -> Json:
     """chat.postMessage."""
     channel = state.writable_channel(args.required("channel"))
-    text, blocks = _content(args)
+    text, blocks = _content(state, args)
     metadata = _metadata(args)
     thread_ts = state.thread_root(channel.id, args.text("thread_ts") or None)
     message = posted_by_app(channel.id, state.messages.next_ts(), text[:MAX_POSTED_TEXT], blocks or None)
@@ -80,7 +80,7 @@ def post_ephemeral(state: State, args: Arguments) -> Json:
     user = args.required("user")
     if user not in channel.members:
         raise SlackError("user_not_in_channel")
-    text, blocks = _content(args)
+    text, blocks = _content(state, args)
     if len(text) > MAX_POSTED_TEXT:
         raise SlackError("msg_too_long")
     message = posted_by_app(channel.id, state.messages.next_ts(), text, blocks or None)
@@ -98,7 +98,7 @@ def update(state: State, args: Arguments) -> Json:
         raise SlackError("cant_update_message")
     if len(args.text("text")) > MAX_UPDATED_TEXT:
         raise SlackError("msg_too_long")
-    text, blocks = _content(args)
+    text, blocks = _content(state, args)
     kept = message.blocks if blocks is None else (blocks or None)
     if "metadata" in args:
         message.metadata = _metadata(args)
@@ -184,7 +184,7 @@ def apply_response(state: State, target: ResponseUrl, body: Json) -> None:
         state.delete(original)
         return
     args = Arguments(body)
-    text, blocks = _content(args)
+    text, blocks = _content(state, args)
     if original and body.get("replace_original"):
         state.rewrite(original, text, blocks or None, BOT_USER_ID)
         return

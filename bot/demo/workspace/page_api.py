@@ -20,6 +20,7 @@ from .state import State
 STATIC = Path(__file__).resolve().parent.parent / "static"
 NOT_BUILT = "The page's bundle is not built: run the build script in bot/demo/page.\n"
 HEARTBEAT_SECONDS = 15.0
+LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -82,7 +83,9 @@ class PageApi:
         """Loopback only, and refusals as JSON."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            if not ip_address((request.remote or "0.0.0.0").partition("%")[0]).is_loopback:
+            # The name is checked too, so that no foreign site can point its own name here.
+            near = ip_address((request.remote or "0.0.0.0").partition("%")[0]).is_loopback
+            if not near or request.url.host not in LOCAL_NAMES:
                 return web.Response(status=403, text="This page is served to this machine only.\n")
             try:
                 return await handler(request)

@@ -19,6 +19,8 @@ from .messages import Json
 MAX_CONNECTIONS = 10
 # Clients reconnect when they hear no ping; Slack's come every few seconds.
 PING_SECONDS = 10.0
+# How long to wait for the other side to agree to a close; a killed one never does.
+CLOSE_SECONDS = 1.0
 APPROXIMATE_CONNECTION_SECONDS = 3_600
 
 
@@ -55,7 +57,7 @@ class SocketMode:
         if ticket not in self._tickets:
             return web.json_response(SlackError("invalid_ticket").body(), status=403)
         self._tickets.discard(ticket)
-        socket = web.WebSocketResponse(heartbeat=PING_SECONDS)
+        socket = web.WebSocketResponse(heartbeat=PING_SECONDS, timeout=CLOSE_SECONDS)
         await socket.prepare(request)
         if len(self.connections) >= MAX_CONNECTIONS:
             await socket.send_json(_disconnect("too_many_websockets"))
@@ -113,10 +115,11 @@ class SocketMode:
 
     async def stop(self) -> None:
         """Closes every connection."""
-        for connection in list(self.connections):
+        connections = list(self.connections)
+        for connection in connections:
             self._gone(connection)
-            with contextlib.suppress(ConnectionError):
-                await connection.socket.close()
+        closing = (connection.socket.close() for connection in connections)
+        await asyncio.gather(*closing, return_exceptions=True)
 
     def _hello(self) -> Json:
         return {

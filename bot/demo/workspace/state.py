@@ -84,6 +84,8 @@ class State:
         self.views: dict[str, Json] = {}
         self.homes: dict[str, Json] = {}
         """The published Home view by user."""
+        self.refused_blocks: set[str] = set()
+        """Kinds of block this workspace does not know yet, as some do not while Slack rolls them out."""
         self.session_status: dict[tuple[str, str], str] = {}
         """What agents.sessions.setStatus said last, by channel and thread."""
         self._thread_status: dict[tuple[str, str], tuple[str, float]] = {}

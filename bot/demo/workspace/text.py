@@ -4,8 +4,10 @@ Follows Slack's "Formatting text for app surfaces": `&`, `<` and `>` arrive as e
 `<@U…>`, bare links as `<https://…>`; nothing is a mention or a link inside code.
 """
 
+import html
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from .cast import Channel, Person
 
@@ -86,3 +88,49 @@ def _outside(text: str, pattern: re.Pattern[str], token: Callable[[re.Match[str]
 def mentions(text: str, user_id: str) -> bool:
     """True when stored text mentions that user outside code."""
     return any(f"<@{user_id}" in part for part in _CODE.split(text)[::2])
+
+
+_STORED = re.compile(
+    r"<@(?P<user>\w+)>|<#(?P<channel>\w+)(?:\|[^>]*)?>|<!(?P<range>here|channel|everyone)>|<(?P<url>[^>]+)>"
+)
+
+
+def rich_text(stored: str) -> list[dict[str, Any]]:
+    """The rich_text block Slack sends along with a person's message."""
+    elements: list[dict[str, Any]] = []
+    section: list[dict[str, Any]] = []
+    for i, part in enumerate(_CODE.split(stored)):
+        if i % 2 and part.startswith("```"):
+            if section:
+                elements.append({"type": "rich_text_section", "elements": section})
+            text = html.unescape(part.strip("`").strip("\n")) or " "
+            inside = [{"type": "text", "text": text}]
+            elements.append({"type": "rich_text_preformatted", "elements": inside, "border": 0})
+            section = []
+        elif i % 2:
+            section.append({"type": "text", "text": html.unescape(part[1:-1]), "style": {"code": True}})
+        else:
+            section += _inline(part)
+    if section:
+        elements.append({"type": "rich_text_section", "elements": section})
+    return [{"type": "rich_text", "block_id": "typed", "elements": elements}]
+
+
+def _inline(part: str) -> list[dict[str, Any]]:
+    """Text outside code, cut at its mentions and links."""
+    out: list[dict[str, Any]] = []
+    at = 0
+    for match in _STORED.finditer(part):
+        if match.start() > at:
+            out.append({"type": "text", "text": html.unescape(part[at : match.start()])})
+        if match["user"]:
+            out.append({"type": "user", "user_id": match["user"]})
+        elif match["channel"]:
+            out.append({"type": "channel", "channel_id": match["channel"]})
+        elif match["range"]:
+            out.append({"type": "broadcast", "range": match["range"]})
+        else:
+            out.append({"type": "link", "url": html.unescape(match["url"])})
+        at = match.end()
+    rest = part[at:]
+    return [*out, {"type": "text", "text": html.unescape(rest)}] if rest else out

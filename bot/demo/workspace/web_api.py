@@ -41,6 +41,11 @@ METHODS: Mapping[str, Method] = {
     "views.open": methods_other.views_open,
     "views.publish": methods_other.views_publish,
 }
+# Told in a header with every answer, as Slack does, so an app can check what it was granted.
+SCOPES = (
+    "app_mentions:read,assistant:write,channels:history,channels:read,chat:write,commands,files:write,"
+    "im:history,im:read,im:write,reactions:write,team:read,users:read"
+)
 CONNECTIONS_OPEN = "apps.connections.open"
 
 
@@ -126,4 +131,4 @@ class WebApi:
     ) -> web.Response:
         call.status, call.response = status, body
         self._state.bell.ring()
-        return web.json_response(body, status=status, headers=headers)
+        return web.json_response(body, status=status, headers={"X-OAuth-Scopes": SCOPES, **(headers or {})})

@@ -197,6 +197,10 @@ class Workspace:
         """Lets the next calls of a method fail; see `Fault`."""
         self._api.faults.add(method, Fault(status, retry_after, error, hang, reset), times)
 
+    def refuse_blocks(self, *kinds: str) -> None:
+        """From now on messages with blocks of these kinds get `invalid_blocks`; none: all are known."""
+        self.state.refused_blocks = set(kinds)
+
     def clear_faults(self) -> None:
         """Takes back every fault that has not happened yet."""
         self._api.faults.clear()
@@ -266,7 +270,7 @@ class Workspace:
 
     async def delivered(self, timeout: float = 10.0) -> None:
         """Waits until everything sent so far was acked or given up."""
-        await self.until(lambda: all(delivery.finished for delivery in self.deliveries), timeout)
+        await self.until(lambda: self._dispatcher.in_flight == 0, timeout)
 
     # Wiring
 
