@@ -17,6 +17,13 @@ from bot.store.runs import MOST_WAITING
 _INSTANCE = re.compile(r"^[a-z]{1,8}-[a-z0-9][a-z0-9-]{2,63}$", re.I)
 """Alibaba Cloud's instance ids: rm-…, pc-…, dds-…, r-… and so on."""
 
+COMMANDS = (
+    ("/das-diagnose", "<instance> [what is wrong]", "Diagnose a database instance"),
+    ("/das-ask", "<question>", "Ask the database agent"),
+    ("/das-help", "", "What I can do, and how"),
+)
+"""Name, usage hint and description, as in manifest.yml."""
+
 
 def register(app: AsyncApp, desk: Desk) -> None:
     """Listen for the commands of manifest.yml."""

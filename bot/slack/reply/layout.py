@@ -36,7 +36,6 @@ class Frame:
     """What stands around the text of every message of a reply."""
 
     run_id: str
-    thread_key: str
     language: Language
     version: int
     """Goes into block ids: Slack wants new ones on every update."""

@@ -65,17 +65,19 @@ class Pages:
             return
         self._append(line)
 
-    def text(self, tail: str = "") -> str:
-        """The page being written, with the provisional `tail`, its fence closed."""
-        body = "".join(self._open.lines) + tail
+    def text(self, tail: str = "", room: int = 0) -> str:
+        """The page being written, its fence closed; with the provisional `tail`, when that fits into `room`."""
+        body = "".join(self._open.lines)
+        if tail and self._open.size + cost(tail) + len(_closing(self._open)) <= room:
+            body += tail
         if not self._open.fence:
             return body.strip("\n")
         return body.rstrip("\n") + "\n" + _closing(self._open).strip("\n")
 
     @property
-    def size(self) -> int:
-        """Characters of payload the page being written takes so far."""
-        return self._open.size
+    def unshown(self) -> int:
+        """Characters in the page being written, what it repeats not counted."""
+        return sum(map(len, self._open.lines[self._open.prefix :]))
 
     @property
     def count(self) -> int:

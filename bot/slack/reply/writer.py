@@ -30,10 +30,8 @@ from bot.slack.client import (
     TooBigError,
     UncertainError,
 )
-from bot.slack.reply import layout, limits
-from bot.slack.reply.folds import Block, Folds, size
-from bot.slack.reply.pages import Pages
-from bot.slack.reply.safe import SafeText
+from bot.slack.reply import layout
+from bot.slack.reply.draft import Draft
 
 logger = log.get(__name__)
 
@@ -41,8 +39,8 @@ TICK_SECONDS = 10.0
 """How often the seconds in the status line move while nothing else does, if the budget is free."""
 _PAUSE_SECONDS = 2.0
 """Pause after a write that failed, before the next look."""
-_RUNGS: tuple[Callable[[layout.Payload], layout.Payload], ...] = (lambda p: p, layout.plain, layout.text_only)
-"""What is tried in turn when Slack refuses the blocks."""
+_MOST_FINAL_TRIES = 20
+"""Rounds for the final state, each with its own retries: some five minutes of an absent Slack."""
 METADATA_TYPE = "das_bot_reply"
 
 
@@ -71,23 +69,11 @@ class SlackReply:
         self._client = client
         self._run = run
         self._save = save
-        self._backend = backend
         self._clock = clock
         self._sleep = sleep
-        self._language = run.question.language
         self._began = clock()
-        self._answer = Answer()
-        self._progress = Progress("starting")
-        self._ending: Ending | None = None
-        self._elapsed = 0.0
+        self._draft = Draft(run.id, run.question.language, backend)
         self._messages = [_Message(ts) for ts in run.reply_ts]
-        self._safe = SafeText()
-        self._pages = Pages()
-        self._folds = Folds(self._language, run.id)
-        self._mark = (0, 0)
-        self._missing = 0
-        self._version = 0
-        self._rung = 0
         self._refused = ""
         self._changed = asyncio.Event()
         self._seen = (False, -1)
@@ -96,17 +82,17 @@ class SlackReply:
 
     async def open(self, progress: Progress) -> None:
         """Make the first message, or bring the one the run already has up to this."""
-        self._progress = progress
+        self._draft.progress = progress
         if not self._messages and self._run.posting:
             await self._find_posted(0)
         await self._write(Priority.FIRST_WORDS)
 
     def show(self, answer: Answer, progress: Progress) -> None:
         """Here is the newest state; it is shown when there is budget."""
-        if progress.doing != self._progress.doing and progress.doing == "working":
+        if progress.doing == "working" != self._draft.progress.doing:
             self._began = self._clock()
-        self._answer = answer
-        self._progress = progress
+        self._draft.answer = answer
+        self._draft.progress = progress
         self._changed.set()
 
     async def keep_writing(self) -> None:
@@ -126,9 +112,9 @@ class SlackReply:
 
     async def finish(self, answer: Answer, ending: Ending) -> None:
         """Write the final state; comes back when it is written, or when Slack refuses for good."""
-        self._answer = answer
-        self._ending = ending
-        self._elapsed = self._clock() - self._began
+        self._draft.answer = answer
+        self._draft.elapsed = self._clock() - self._began
+        self._draft.ending = ending
         for _ in range(_MOST_FINAL_TRIES):
             if await self._write(Priority.FINAL):
                 break
@@ -146,69 +132,15 @@ class SlackReply:
         if not self._messages or not self._run.shown:
             await self.finish(Answer(), ending)
             return
-        payload = layout.recovered(json.loads(self._run.shown), self._frame(), ending)
+        payload = layout.recovered(json.loads(self._run.shown), self._draft.frame(), ending)
         try:
             await self._update(self._messages[-1], lambda: payload, Priority.FINAL)
         except SlackError as error:
             logger.error("final state not shown", run=self._run.reference, reason=str(error))
 
-    # -- laying out ------------------------------------------------------------------------------------
-
-    def _take_in(self) -> None:
-        """Feed what is new of the text into the pages."""
-        new, self._mark, anew = self._answer.text_after(self._mark)
-        if anew:
-            self._safe, self._pages, self._missing = SafeText(), Pages(), 0
-        lines = self._safe.feed(new) if new else []
-        if self._ending:
-            lines += self._safe.finish()
-        for line in lines:
-            if self._pages.count > limits.MESSAGES:
-                self._missing += len(line)
-            else:
-                self._pages.add(line, self._capacity())
-
-    def _capacity(self) -> int:
-        """Characters the page being written may take; in the first message, what its folds leave."""
-        if self._pages.sealed:
-            return limits.PAGE
-        folds = size(self._folds.draw(self._answer, limits.FOLDS))
-        return limits.PAGE - max(limits.FOLDS_LEAST, folds)
-
-    def _page(self, number: int) -> layout.Page:
-        count = min(self._pages.count, limits.MESSAGES)
-        is_open = number == len(self._pages.sealed)
-        text = self._pages.text(self._safe.tail()) if is_open else self._pages.sealed[number]
-        folds: list[Block] = []
-        if number == 0:
-            folds = self._folds.draw(self._answer, limits.PAGE - min(len(text) * 11 // 10, limits.PAGE - 700))
-        return layout.Page(number, number == count - 1, text, folds, self._missing)
-
-    def _payload(self, page: layout.Page) -> layout.Payload:
-        self._version += 1
-        frame = self._frame()
-        if self._ending:
-            footer = layout.footer(self._answer, self._backend, self._elapsed, frame)
-            payload = layout.ended(page, frame, self._ending, footer)
-        else:
-            payload = layout.running(page, frame, self._status(self._clock() - self._began))
-        return _RUNGS[self._rung](payload)
-
-    def _signature(self, page: layout.Page) -> Any:
-        """Tells whether a message would look different; the moving seconds do not count."""
-        folds = tuple(block["block_id"] for block in page.folds)
-        state = self._ending or (self._status(0) if page.is_last else "")
-        return page.text, folds, page.is_last, page.missing, state, self._rung
-
-    def _status(self, elapsed: float) -> str:
-        return layout.status(self._answer, self._progress, elapsed, self._language)
-
-    def _frame(self) -> layout.Frame:
-        return layout.Frame(self._run.id, self._run.question.thread.key, self._language, self._version)
-
     def _priority(self) -> Priority:
         """First words, and a tool that changed, go before more text."""
-        seen = (self._answer.has_text, sum(call.state for call in self._answer.calls.values()))
+        seen = (self._draft.answer.has_text, sum(call.state for call in self._draft.answer.calls.values()))
         before, self._seen = self._seen, seen
         if seen[0] and not before[0]:
             return Priority.FIRST_WORDS
@@ -225,12 +157,12 @@ class SlackReply:
         if self._refused:
             return True
         number = 0
-        self._take_in()
-        while number < min(self._pages.count, limits.MESSAGES):
+        self._draft.take_in()
+        while number < self._draft.count:
             try:
                 if number == len(self._messages):
                     await self._post(number, priority)
-                elif self._signature(self._page(number)) != self._messages[number].shown:
+                elif self._draft.signature(number) != self._messages[number].shown:
                     await self._bring_up(number, priority)
             except UncertainError as error:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
@@ -253,15 +185,17 @@ class SlackReply:
 
     def _step_down(self, error: SlackError) -> bool:
         """Fall back to simpler blocks; False when there are none."""
-        logger.warning(
-            "slack refuses the blocks", run=self._run.reference, rung=self._rung, reason=str(error)
-        )
-        if self._rung + 1 == len(_RUNGS):
+        logger.warning("slack refuses the blocks", run=self._run.reference, reason=str(error))
+        if not self._draft.step_down():
             self._refused = str(error)
             logger.error("slack refuses even plain text", run=self._run.reference, reason=self._refused)
             return False
-        self._rung += 1
         return True
+
+    def _payload(self, number: int) -> layout.Payload:
+        if self._draft.ending is None:
+            self._draft.elapsed = self._clock() - self._began
+        return self._draft.payload(number)
 
     async def _bring_up(self, number: int, priority: Priority) -> None:
         message = self._messages[number]
@@ -269,9 +203,8 @@ class SlackReply:
 
         def make() -> layout.Payload:
             # Called when the budget allows: only now is the newest laid out.
-            self._take_in()
-            page = self._page(number)
-            written[:] = [(self._signature(page), self._payload(page))]
+            self._draft.take_in()
+            written[:] = [(self._draft.signature(number), self._payload(number))]
             return written[0][1]
 
         await self._update(message, make, priority)
@@ -293,9 +226,8 @@ class SlackReply:
 
     async def _post(self, number: int, priority: Priority) -> None:
         """Post message `number`. Before, the intent is written down; a post with an unknown fate is looked for."""
-        page = self._page(number)
-        signature = self._signature(page)
-        payload = self._payload(page)
+        signature = self._draft.signature(number)
+        payload = self._payload(number)
         self._run.posting = True
         await self._remember(payload)
         try:
@@ -364,7 +296,3 @@ class SlackReply:
     @property
     def _channel(self) -> str:
         return self._run.question.thread.channel
-
-
-_MOST_FINAL_TRIES = 20
-"""Rounds for the final state, each with its own retries: some five minutes of an absent Slack."""

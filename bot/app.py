@@ -1,0 +1,215 @@
+"""The composition root: builds the parts from the settings, starts them, and ends them in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import web
+from redis import RedisError
+from redis.asyncio import Redis
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.errors import SlackApiError
+
+from bot import log
+from bot.relay.relay import Parts, Sentences
+from bot.relay.worker import Worker
+from bot.settings import Settings, SettingsError
+from bot.slack import app as slack_app
+from bot.slack import server
+from bot.slack.access import Access
+from bot.slack.budget import Budget
+from bot.slack.client import SlackClient
+from bot.slack.intake.desk import Desk
+from bot.slack.notices import Notices
+from bot.slack.platform import SlackPlatform
+from bot.slack.socket import Socket
+from bot.slack.words import say
+from bot.store.connection import open_store
+from bot.store.keys import DAY, Lives
+from bot.store.runs import Runs
+from bot.store.sessions import Sessions
+from bot.store.slots import Slots
+from bot.upstream.credentials import CredentialsSource, DefaultChain
+from bot.upstream.das import DasChat, Timeouts
+from bot.upstream.sentences import explain
+
+logger = log.get(__name__)
+
+_SLACK_AWAY_SECONDS = 10.0
+"""Longest pause between tries while Slack does not answer at start."""
+
+
+@dataclass(slots=True)
+class Running:
+    """The started bot, as its owner sees it."""
+
+    port: int
+    worker: Worker
+    bot_user: str
+    team: str
+
+
+def das_backend(settings: Settings, credentials: CredentialsSource | None = None) -> DasChat:
+    """The DAS Agent backend the settings describe; credentials come from the default chain."""
+    timeouts = Timeouts(silence=settings.das_silence_seconds, run=settings.das_deadline_minutes * 60)
+    return DasChat(credentials or DefaultChain(), endpoint=settings.das_endpoint, timeouts=timeouts)
+
+
+async def run(settings: Settings) -> None:
+    """Run the bot until SIGTERM or SIGINT; a second signal ends it without draining.
+
+    Raises:
+        SettingsError: when a token, address or port turns out to be wrong.
+    """
+    stop = asyncio.Event()
+    is_ready = False
+
+    async def live() -> None:
+        nonlocal is_ready
+        async with started(settings) as running:
+            is_ready = True
+            mode = "Socket Mode" if settings.socket_mode else "HTTP"
+            logger.info("ready", mode=mode, port=running.port, team=running.team, bot=running.bot_user)
+            await stop.wait()
+            logger.info("ending")
+
+    life = asyncio.create_task(live())
+
+    def told_to_end() -> None:
+        # While it still waits for Redis or Slack there is nothing to drain.
+        if stop.is_set() or not is_ready:
+            life.cancel()
+        stop.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, told_to_end)
+    try:
+        await life
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+
+
+@asynccontextmanager
+async def started(settings: Settings, credentials: CredentialsSource | None = None) -> AsyncIterator[Running]:
+    """The bot, started; on leaving it stops taking work, drains, and closes.
+
+    Raises:
+        SettingsError: when a token, address or port turns out to be wrong.
+    """
+    async with AsyncExitStack() as stack:
+        redis = await open_store(settings)
+        stack.push_async_callback(redis.aclose)
+        budget = Budget()
+        stack.push_async_callback(budget.aclose)
+        client = SlackClient(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, budget)
+        stack.push_async_callback(client.aclose)
+        team, bot_user, enterprise = await _who_am_i(client)
+        backend = das_backend(settings, credentials)
+        stack.push_async_callback(backend.aclose)
+        notices = Notices(client)
+        stack.push_async_callback(notices.aclose)
+
+        lives = Lives(int(settings.run_retention_days * DAY), int(settings.session_retention_days * DAY))
+        runs, sessions = Runs(redis, lives), Sessions(redis, lives)
+        parts = Parts(
+            backend,
+            sessions,
+            Slots(redis, settings.das_concurrency),
+            Sentences(explain, say),
+            agent_id=settings.das_agent_id,
+            max_age=settings.question_max_age_minutes * 60,
+        )
+        platform = SlackPlatform(client, notices, backend.name)
+        worker = Worker(runs, platform, parts, max_runs=settings.max_runs)
+        access = Access(
+            team, enterprise, settings.allowed_channels, settings.allowed_users, settings.allow_external
+        )
+        desk = Desk(team, bot_user, runs, access, notices)
+
+        async def stop_run(run_id: str, user: str) -> str:
+            state = await runs.stop(run_id, user)
+            worker.stop_run(run_id, user)
+            return state
+
+        secret = settings.slack_signing_secret.get_secret_value()
+        app = slack_app.build(client, secret, desk, sessions, stop_run)
+        await runs.prepare()
+        working = asyncio.create_task(worker.run())
+        stack.push_async_callback(_end, working)
+        stack.push_async_callback(worker.drain, settings.drain_seconds)
+
+        socket = Socket(app, settings.slack_app_token.get_secret_value()) if settings.socket_mode else None
+        if socket:
+            await _connect(socket, stack)
+        port = await _serve(settings, None if socket else app, redis, socket, stack)
+        yield Running(port, worker, bot_user, team)
+
+
+async def _who_am_i(client: SlackClient) -> tuple[str, str, str]:
+    """Our workspace's id, the bot's user id and the enterprise's id, waiting while Slack is away."""
+    wait = 0.5
+    while True:
+        try:
+            me = await client.web.auth_test()
+            return str(me["team_id"]), str(me["user_id"]), str(me.get("enterprise_id") or "")
+        except SlackApiError as error:
+            if error.response.status_code < 500 and error.response.status_code != 429:
+                code = error.response.get("error")
+                raise SettingsError([f"SLACK_BOT_TOKEN: Slack refuses it ({code})"]) from None
+            reason = f"HTTP {error.response.status_code}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reason = type(error).__name__
+        logger.warning("slack is away, trying again", reason=reason, seconds=wait)
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, _SLACK_AWAY_SECONDS)
+
+
+async def _connect(socket: Socket, stack: AsyncExitStack) -> None:
+    """Start the socket; wait until it stands, or Slack refuses the token."""
+    running = asyncio.create_task(socket.run())
+    stack.push_async_callback(_end, running)
+    while not socket.connected:
+        done, _ = await asyncio.wait({running}, timeout=0.05)
+        if done:
+            try:
+                running.result()
+            except SlackApiError as error:
+                code = error.response.get("error")
+                raise SettingsError([f"SLACK_APP_TOKEN: Slack refuses it ({code})"]) from None
+
+
+async def _serve(
+    settings: Settings,
+    app: AsyncApp | None,
+    redis: Redis,
+    socket: Socket | None,
+    stack: AsyncExitStack,
+) -> int:
+    async def ready() -> dict[str, bool]:
+        try:
+            async with asyncio.timeout(2):
+                redis_ok = bool(await redis.ping())
+        except (RedisError, OSError, TimeoutError):
+            redis_ok = False
+        return {"redis": redis_ok, "slack": socket.connected if socket else True}
+
+    site: web.Application = server.build(app, ready)
+    try:
+        runner, port = await server.serve(site, settings.host, settings.port)
+    except OSError as error:
+        raise SettingsError(
+            [f"PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror})"]
+        ) from None
+    stack.push_async_callback(runner.cleanup)
+    return port
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,281 @@
+"""The command line: run · demo · ask · replay."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+import uuid
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from bot import __version__, log, terminal
+from bot.model.answer import Answer
+from bot.model.ending import Ending
+from bot.model.question import MAX_QUESTION, language_of
+from bot.model.run import State
+from bot.redact import redact
+from bot.settings import Settings, SettingsError, load
+from bot.slack.reply import layout
+from bot.slack.reply.draft import Draft, final_payloads
+from bot.slack.words import say
+from bot.upstream.errors import UpstreamError
+from bot.upstream.sentences import explain
+
+WRONG_SETTING = 2
+"""Exit code for a setting or an argument that is wrong."""
+FAILED = 1
+"""Exit code for an answer that did not come."""
+
+cli = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Alibaba Cloud's database agents in Slack threads. Settings come from the environment or ./.env.",
+)
+
+
+def main() -> None:
+    """The console script."""
+    cli()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"das-bot {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+EnvFile = Annotated[
+    Path, typer.Option("--env-file", help="File with settings; the environment wins over it.")
+]
+
+
+@cli.command()
+def run(env_file: EnvFile = Path(".env")) -> None:
+    """Run the bot until SIGTERM. With SLACK_APP_TOKEN over Socket Mode, else over HTTP on PORT."""
+    from bot import app
+
+    settings = _settings(env_file)
+    log.configure(settings.log_level, settings.log_format)
+    try:
+        asyncio.run(app.run(settings))
+    except SettingsError as error:
+        _exit(error)
+    except KeyboardInterrupt:
+        pass  # Interrupted before the handlers stood.
+
+
+@cli.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8700,
+    pace: Annotated[
+        float, typer.Option(min=0, help="Factor on the agent's pace; 0.2 is five times faster.")
+    ] = 1.0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Runs the simulated agent allows at once.")] = 2,
+    browser: Annotated[bool, typer.Option(help="Open a browser where there is one.")] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON with the addresses.")
+    ] = False,
+) -> None:
+    """A Slack workspace on this machine, with a simulated DAS Agent: the real bot behind a page in the browser."""
+    from bot.demo import stage
+    from bot.slack.intake.commands import COMMANDS
+    from bot.store import embedded
+
+    folder = Path("~/.local/share/das-bot/demo").expanduser()
+    try:
+        code = asyncio.run(
+            stage.play(
+                port=port,
+                pace=pace,
+                concurrency=concurrency,
+                browser=browser,
+                as_json=as_json,
+                data_dir=folder,
+                commands=COMMANDS,
+            )
+        )
+    except KeyboardInterrupt:
+        code = 0
+    except OSError as error:
+        _exit(SettingsError([f"--port: cannot listen on port {port} ({error.strerror}); give another one"]))
+    finally:
+        embedded.stop(folder)
+    raise typer.Exit(code)
+
+
+@cli.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask the agent.")],
+    session: Annotated[str, typer.Option(help="Session id of an earlier answer, to ask on.")] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object when the answer has ended.")
+    ] = False,
+    env_file: EnvFile = Path(".env"),
+) -> None:
+    """Ask DAS Agent from the terminal: the same signing, reading and folding, without Slack."""
+    settings = _settings(env_file, slack=False)
+    log.configure("error")
+    if not question.strip():
+        _exit(SettingsError(["QUESTION: is empty; ask something"]))
+    if len(question) > MAX_QUESTION:
+        _exit(SettingsError([f"QUESTION: {len(question):,} characters; the agent takes {MAX_QUESTION:,}"]))
+    if session and not _is_uuid(session):
+        _exit(SettingsError([f"--session: {session} is not a session id (a UUID, printed with each answer)"]))
+    try:
+        ok = asyncio.run(_ask(settings, question, session or str(uuid.uuid4()), as_json))
+    except KeyboardInterrupt:
+        ok = False
+    raise typer.Exit(0 if ok else FAILED)
+
+
+@cli.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recorded DAS Agent stream (.sse).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the messages' blocks as JSON.")] = False,
+) -> None:
+    """Draw the Slack messages a recorded stream would become."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        _exit(SettingsError([f"FILE: {file} cannot be read ({error.strerror})"]))
+    answer, ending = asyncio.run(_fold(data))
+    draft = Draft("replay00", language_of(answer.text), "DAS Agent")
+    draft.answer, draft.ending = answer, ending
+    payloads = final_payloads(draft)
+    if as_json:
+        print(json.dumps(payloads, ensure_ascii=False, indent=1))
+        return
+    console = Console()
+    for number, payload in enumerate(payloads, start=1):
+        if len(payloads) > 1:
+            console.rule(f"message {number} of {len(payloads)}")
+        console.print(terminal.blocks(payload))
+
+
+async def _fold(data: bytes) -> tuple[Answer, Ending]:
+    from bot.upstream.das_reader import read_events
+
+    async def chunks() -> Any:
+        yield data
+
+    answer = Answer()
+    try:
+        async for event in read_events(chunks()):
+            answer.apply(event, 0.0)
+    except UpstreamError as error:
+        answer.close(0.0)
+        return answer, Ending(State.FAILED, explain(error, language_of(answer.text)))
+    return answer, _ending(answer)
+
+
+async def _ask(settings: Settings, question: str, session: str, as_json: bool) -> bool:
+    from bot.app import das_backend
+
+    language = language_of(question)
+    began = time.monotonic()
+    answer = Answer()
+    backend = das_backend(settings)
+    console = Console()
+    shown = None if as_json else Live(console=console, refresh_per_second=8, transient=True)
+    failure: UpstreamError | None = None
+    try:
+        with shown or nullcontext():
+            async with backend.ask(question, session_id=session, agent_id=settings.das_agent_id) as events:
+                async for event in events:
+                    answer.apply(event, time.monotonic())
+                    if shown:
+                        shown.update(terminal.live(answer, time.monotonic() - began, language))
+    except UpstreamError as error:
+        failure = error
+        answer.close(time.monotonic())
+    finally:
+        await backend.aclose()
+    ending = Ending(State.FAILED, explain(failure, language)) if failure else _ending(answer)
+    elapsed = time.monotonic() - began
+    session = (answer.usage.session_id if answer.usage else "") or session
+    if as_json:
+        print(json.dumps(_as_dict(answer, ending, failure, session, elapsed), ensure_ascii=False))
+    else:
+        footer = layout.footer(answer, "DAS Agent", elapsed, layout.Frame(session, language, 0))
+        console.print(terminal.final(answer, ending, f"{footer}\nask on: das-bot ask --session {session} …"))
+        if failure:
+            Console(stderr=True).print(f"cause: {redact(str(failure))}", style="dim", highlight=False)
+    return ending.state is State.ANSWERED
+
+
+def _ending(answer: Answer) -> Ending:
+    language = language_of(answer.text)
+    if answer.error:
+        error = UpstreamError(answer.error.code, answer.error.message, begun=True)
+        return Ending(State.FAILED, explain(error, language))
+    return Ending(State.ANSWERED, "" if answer.has_text else say("nothing", language))
+
+
+def _as_dict(
+    answer: Answer, ending: Ending, failure: UpstreamError | None, session: str, elapsed: float
+) -> dict[str, Any]:
+    code = failure.code if failure else answer.error.code if answer.error else ""
+    request_id = (failure.request_id if failure else "") or (answer.usage.request_id if answer.usage else "")
+    return {
+        "state": ending.state.value,
+        "text": redact(answer.text),
+        "session_id": session,
+        "seconds": round(elapsed, 1),
+        "characters": answer.usage.characters if answer.usage else None,
+        "request_id": request_id,
+        "error": {"code": code, "reason": ending.reason} if code else None,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "name": call.name,
+                "state": call.state.name.lower(),
+                "arguments": redact(call.arguments),
+                "result": redact(call.result),
+                "error": redact(call.error),
+            }
+            for call in answer.calls.values()
+        ],
+    }
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _settings(env_file: Path, *, slack: bool = True) -> Settings:
+    if str(env_file) != ".env" and not env_file.is_file():
+        _exit(SettingsError([f"--env-file: {env_file} is not there"]))
+    try:
+        return load(env_file, slack=slack)
+    except SettingsError as error:
+        _exit(error)
+
+
+def _exit(error: SettingsError) -> NoReturn:
+    many = len(error.problems) > 1
+    print(f"das-bot: {len(error.problems)} problems" if many else "das-bot:", file=sys.stderr)
+    for problem in error.problems:
+        print(f"  {redact(problem)}", file=sys.stderr)
+    sys.exit(WRONG_SETTING)

@@ -1,0 +1,69 @@
+"""The Bolt app: every surface's listeners, and what happens when one fails or none fits."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from slack_bolt import BoltResponse
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.error import BoltUnhandledRequestError
+
+from bot import log
+from bot.slack.client import SlackClient
+from bot.slack.intake import actions, commands, messages
+from bot.slack.intake.desk import Desk
+from bot.slack.words import say
+from bot.store.sessions import Sessions
+
+logger = log.get(__name__)
+
+
+def build(
+    client: SlackClient,
+    signing_secret: str,
+    desk: Desk,
+    sessions: Sessions,
+    stop: Callable[[str, str], Awaitable[str]],
+) -> AsyncApp:
+    """The app with all its listeners.
+
+    Args:
+        client: whose SDK client Bolt uses as well.
+        signing_secret: for HTTP; may be empty in Socket Mode.
+        desk: where questions go.
+        sessions: for "New session".
+        stop: asks for a run to stop, by run id and user; answers the state it is in.
+    """
+    app = AsyncApp(
+        client=client.web,
+        signing_secret=signing_secret or "unused-in-socket-mode",
+        # The listener first, then the ack: what Slack believes delivered is in Redis.
+        process_before_response=True,
+        # Events nobody listens for are acked too; Socket Mode would see them again and again.
+        raise_error_for_unhandled_request=True,
+    )
+    messages.register(app, desk, stop)
+    commands.register(app, desk)
+    actions.register(app, desk, sessions, stop)
+    app.error(_on_error)
+    return app
+
+
+async def _on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
+    """Ack what nobody listens for. A failure is not acked, so that Slack delivers the event again."""
+    if isinstance(error, BoltUnhandledRequestError):
+        return BoltResponse(status=200, body="")
+    reference = secrets.token_hex(4)
+    logger.error(
+        "intake failed",
+        reference=reference,
+        kind=body.get("command") or (body.get("event") or {}).get("type") or body.get("type"),
+        reason=f"{type(error).__name__}: {error}",
+    )
+    if body.get("command"):
+        # Commands are not delivered again: the person has to know.
+        text = say("wrong", "en", reference=say("reference", "en", reference=reference))
+        return BoltResponse(status=200, body={"response_type": "ephemeral", "text": text})
+    return BoltResponse(status=500, body="")
