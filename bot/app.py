@@ -29,6 +29,7 @@ from bot.slack.notices import Notices
 from bot.slack.platform import SlackPlatform
 from bot.slack.socket import Socket
 from bot.slack.words import say
+from bot.store import embedded
 from bot.store.connection import open_store
 from bot.store.keys import DAY, Lives
 from bot.store.runs import Runs
@@ -105,6 +106,8 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
     async with AsyncExitStack() as stack:
         redis = await open_store(settings)
         stack.push_async_callback(redis.aclose)
+        if settings.redis_url == "embedded":
+            stack.push_async_callback(_end, asyncio.create_task(embedded.keep(settings.data_dir)))
         budget = Budget()
         stack.push_async_callback(budget.aclose)
         client = SlackClient(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, budget)

