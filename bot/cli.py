@@ -95,29 +95,20 @@ def demo(
     ] = False,
 ) -> None:
     """A Slack workspace on this machine, with a simulated DAS Agent: the real bot behind a page in the browser."""
+    from bot import scratch
     from bot.demo import stage
     from bot.slack.intake.commands import COMMANDS
-    from bot.store import embedded
 
-    folder = Path("~/.local/share/das-bot/demo").expanduser()
     try:
-        code = asyncio.run(
-            stage.play(
-                port=port,
-                pace=pace,
-                concurrency=concurrency,
-                browser=browser,
-                as_json=as_json,
-                data_dir=folder,
-                commands=COMMANDS,
-            )
-        )
+        with scratch.folder(Path("~/.local/share/das-bot/demo").expanduser()) as folder:
+            scene = stage.Stage(folder, COMMANDS, pace=pace, concurrency=concurrency)
+            code = asyncio.run(stage.play(scene, port=port, browser=browser, as_json=as_json))
+    except SettingsError as error:
+        _exit(error)
     except KeyboardInterrupt:
-        code = 0
+        code = 0  # Interrupted before the handlers stood.
     except OSError as error:
         _exit(SettingsError([f"--port: cannot listen on port {port} ({error.strerror}); give another one"]))
-    finally:
-        embedded.stop(folder)
     raise typer.Exit(code)
 
 
@@ -265,7 +256,7 @@ def _is_uuid(text: str) -> bool:
 
 
 def _settings(env_file: Path, *, slack: bool = True) -> Settings:
-    if str(env_file) != ".env" and not env_file.is_file():
+    if str(env_file) != ".env" and not env_file.exists():
         _exit(SettingsError([f"--env-file: {env_file} is not there"]))
     try:
         return load(env_file, slack=slack)

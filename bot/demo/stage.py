@@ -8,65 +8,142 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from bot.demo.das import DEMO_CREDENTIAL, SimulatedDas
 from bot.demo.workspace import Command, Workspace
 
+DRAIN_SECONDS = 2
+"""How long answers go on when the demo ends: nobody will read them."""
 _GRACE_SECONDS = 15
 """Time the bot gets to end by itself."""
+_ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What ends the demo; SIGHUP comes when its terminal is closed."""
 
 
-async def play(
-    *,
-    port: int,
-    pace: float,
-    concurrency: int,
-    browser: bool,
-    as_json: bool,
-    data_dir: Path,
-    commands: Iterable[tuple[str, str, str]],
-) -> int:
-    """Run the demo until interrupted, or until the bot ends by itself; returns its exit code then.
+_COMMAND = (sys.executable, "-m", "bot", "run", "--env-file", os.devnull)
+"""The bot; a .env file that lies here is for a real workspace, and does not reach it."""
+
+
+class Stage:
+    """The two doubles with the bot's process between them, for the demo and for tests.
+
+    Args:
+        data_dir: where the bot's embedded server keeps its data; whoever made the folder stops that server.
+        commands: name, usage hint and description of the bot's slash commands.
+        pace: factor on the simulated agent's times.
+        concurrency: runs the agent allows at once, and the bot opens.
+        env: more of the bot's environment, or another value for what `environment` gives.
+        workspace: options of `Workspace`.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        commands: Iterable[tuple[str, str, str]],
+        *,
+        pace: float = 1.0,
+        concurrency: int = 1,
+        env: Mapping[str, str] | None = None,
+        workspace: Mapping[str, Any] | None = None,
+    ) -> None:
+        known = [Command(name, description, usage) for name, usage, description in commands]
+        self.workspace = Workspace(commands=known, **(workspace or {}))
+        self.das = SimulatedDas(pace=pace, concurrency=concurrency)
+        self.bot: asyncio.subprocess.Process | None = None
+        self._data_dir = data_dir
+        self._env = env or {}
+
+    async def start(self, port: int = 0) -> None:
+        """Start the doubles; the page listens on `port`, 0 takes a free one.
+
+        Raises:
+            OSError: when the port is taken.
+        """
+        await self.workspace.start(port=port)
+        await self.das.start()
+
+    async def start_bot(self, log: int | None = None) -> asyncio.subprocess.Process:
+        """Start the bot; returns when it is connected, or when it has ended by itself.
+
+        Args:
+            log: file descriptor for what it writes; None lets it write to ours.
+        """
+        env = environment(self.workspace, self.das, self.das.concurrency, self._data_dir)
+        env.update(self._env)
+        # A session of its own: Ctrl-C in the terminal reaches us alone, and we end the bot once.
+        self.bot = bot = await asyncio.create_subprocess_exec(
+            *_COMMAND, env=env, stderr=log, stdout=log, start_new_session=True
+        )
+        connected = asyncio.ensure_future(self.workspace.connected(timeout=86_400))
+        ended = asyncio.ensure_future(bot.wait())
+        try:
+            await asyncio.wait({connected, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in (connected, ended):
+                waiting.cancel()
+        return bot
+
+    async def end_bot(self) -> None:
+        """End the bot if it runs: first politely, then by force."""
+        bot = self.bot
+        if bot is None or bot.returncode is not None:
+            return
+        bot.terminate()
+        try:
+            async with asyncio.timeout(_GRACE_SECONDS):
+                await bot.wait()
+        except TimeoutError:
+            bot.kill()
+            await bot.wait()
+
+    async def stop(self) -> None:
+        """End the bot, then the doubles."""
+        await self.end_bot()
+        await self.das.stop()
+        await self.workspace.stop()
+
+
+async def play(stage: Stage, *, port: int, browser: bool, as_json: bool) -> int:
+    """Run the demo until interrupted (0), or until the bot ends by itself; returns its exit code then.
 
     Args:
         port: of the page; 0 takes a free one.
-        pace: factor on the simulated agent's times.
-        concurrency: runs the agent allows at once.
         browser: open one where there is one.
         as_json: print the addresses as one line of JSON.
-        data_dir: where the bot's embedded server keeps its data.
-        commands: name, usage hint and description of the bot's slash commands.
 
     Raises:
         OSError: when the port is taken.
     """
     stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for name in _ENDINGS:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with AsyncExitStack() as stack:
-        workspace = Workspace(commands=[Command(*command) for command in commands])
-        await workspace.start(port=port)
-        stack.push_async_callback(workspace.stop)
-        das = SimulatedDas(pace=pace, concurrency=concurrency)
-        await das.start()
-        stack.push_async_callback(das.stop)
-        bot = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", "run", env=environment(workspace, das, concurrency, data_dir)
-        )
-        stack.push_async_callback(_end, bot)
-        await _until_connected(workspace, bot)
-        if bot.returncode is None:
-            _announce(workspace.url, das.url, browser=browser, as_json=as_json)
-        ended = asyncio.create_task(bot.wait())
+        stack.push_async_callback(stage.stop)
+        await stage.start(port)
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        code = bot.returncode or 0
-        ended.cancel()
-    return code
+        playing = asyncio.create_task(_show(stage, browser=browser, as_json=as_json))
+        await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (playing, stopping):
+            task.cancel()
+        code, _ = await asyncio.gather(playing, stopping, return_exceptions=True)
+    if isinstance(code, int):
+        return code
+    if isinstance(code, Exception):
+        raise code
+    return 0
+
+
+async def _show(stage: Stage, *, browser: bool, as_json: bool) -> int:
+    """The bot's life between the doubles; its exit code, as a shell would tell it."""
+    bot = await stage.start_bot()
+    if bot.returncode is None:
+        _announce(stage.workspace.url, stage.das.url, browser=browser, as_json=as_json)
+    code = await bot.wait()
+    return code if code >= 0 else 128 - code
 
 
 def environment(workspace: Workspace, das: SimulatedDas, concurrency: int, data_dir: Path) -> dict[str, str]:
@@ -83,20 +160,12 @@ def environment(workspace: Workspace, das: SimulatedDas, concurrency: int, data_
         "DAS_CONCURRENCY": str(concurrency),
         "ALIBABA_CLOUD_ACCESS_KEY_ID": DEMO_CREDENTIAL.key_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": DEMO_CREDENTIAL.secret,
-        "DRAIN_SECONDS": "2",
+        "DRAIN_SECONDS": str(DRAIN_SECONDS),
     }
     # Nothing of a real workspace or account that may be set here shall reach the demo.
     foreign = ("SLACK_", "DAS_", "ALIBABA_CLOUD_", "ALLOWED_", "REDIS_", "ALLOW_EXTERNAL")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**clean, **own, "NO_PROXY": "127.0.0.1,localhost"}
-
-
-async def _until_connected(workspace: Workspace, bot: asyncio.subprocess.Process) -> None:
-    connected = asyncio.ensure_future(workspace.connected(timeout=86_400))
-    ended = asyncio.ensure_future(bot.wait())
-    await asyncio.wait({connected, ended}, return_when=asyncio.FIRST_COMPLETED)
-    for waiting in (connected, ended):
-        waiting.cancel()
 
 
 def _announce(page: str, das: str, *, browser: bool, as_json: bool) -> None:
@@ -112,15 +181,3 @@ def _announce(page: str, das: str, *, browser: bool, as_json: bool) -> None:
     has_display = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if browser and has_display:
         webbrowser.open(page)
-
-
-async def _end(bot: asyncio.subprocess.Process) -> None:
-    if bot.returncode is not None:
-        return
-    bot.terminate()
-    try:
-        async with asyncio.timeout(_GRACE_SECONDS):
-            await bot.wait()
-    except TimeoutError:
-        bot.kill()
-        await bot.wait()
