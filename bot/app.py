@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,6 @@ import aiohttp
 from aiohttp import web
 from redis import RedisError
 from redis.asyncio import Redis
-from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 
 from bot import log
@@ -27,7 +26,7 @@ from bot.slack.client import SlackClient
 from bot.slack.intake.desk import Desk
 from bot.slack.notices import Notices
 from bot.slack.platform import SlackPlatform
-from bot.slack.socket import Socket
+from bot.slack.socket import Socket, refusal
 from bot.slack.words import say
 from bot.store import embedded
 from bot.store.connection import open_store
@@ -43,6 +42,8 @@ logger = log.get(__name__)
 
 _SLACK_AWAY_SECONDS = 10.0
 """Longest pause between tries while Slack does not answer at start."""
+_READY_SECONDS = 2.0
+"""Longest wait of a readiness probe for Redis."""
 
 
 @dataclass(slots=True)
@@ -104,7 +105,12 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         SettingsError: when a token, address or port turns out to be wrong.
     """
     async with AsyncExitStack() as stack:
-        redis = await open_store(settings)
+        health = _Health()
+        secret = settings.slack_signing_secret.get_secret_value()
+        door = None if settings.socket_mode else server.Door(secret)
+        # First of all, so that a taken port is told at once, and probes are answered while Redis or Slack is away.
+        port = await _serve(settings, server.build(door, health.ready), stack)
+        redis = health.redis = await open_store(settings)
         stack.push_async_callback(redis.aclose)
         if settings.redis_url == "embedded":
             stack.push_async_callback(_end, asyncio.create_task(embedded.keep(settings.data_dir)))
@@ -128,30 +134,51 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
             agent_id=settings.das_agent_id,
             max_age=settings.question_max_age_minutes * 60,
         )
-        platform = SlackPlatform(client, notices, backend.name)
-        worker = Worker(runs, platform, parts, max_runs=settings.max_runs)
+        worker = Worker(runs, SlackPlatform(client, notices, backend.name), parts, max_runs=settings.max_runs)
         access = Access(
             team, enterprise, settings.allowed_channels, settings.allowed_users, settings.allow_external
         )
-        desk = Desk(team, bot_user, runs, access, notices)
 
         async def stop_run(run_id: str, user: str) -> str:
             state = await runs.stop(run_id, user)
             worker.stop_run(run_id, user)
             return state
 
-        secret = settings.slack_signing_secret.get_secret_value()
-        app = slack_app.build(client, secret, desk, sessions, stop_run)
+        app = slack_app.build(client, secret, Desk(team, bot_user, runs, access, notices), sessions, stop_run)
         await runs.prepare()
+        if door:
+            door.app, health.slack = app, _always
+        else:
+            socket = Socket(app, settings.slack_app_token.get_secret_value())
+            health.slack = socket.is_connected
+            await _connect(socket, stack)
         working = asyncio.create_task(worker.run())
         stack.push_async_callback(_end, working)
+        # Last in, first out: while it drains, questions still come in for other workers, and clicks on Stop work.
         stack.push_async_callback(worker.drain, settings.drain_seconds)
-
-        socket = Socket(app, settings.slack_app_token.get_secret_value()) if settings.socket_mode else None
-        if socket:
-            await _connect(socket, stack)
-        port = await _serve(settings, None if socket else app, redis, socket, stack)
         yield Running(port, worker, bot_user, team)
+
+
+@dataclass(slots=True)
+class _Health:
+    """What /readyz tells, of as much as has been started."""
+
+    redis: Redis | None = None
+    slack: Callable[[], Awaitable[bool]] | None = None
+
+    async def ready(self) -> dict[str, bool]:
+        """Whether Redis answers, and whether Slack can reach us."""
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                redis_ok = bool(self.redis and await self.redis.ping())
+        except (RedisError, OSError, TimeoutError):
+            redis_ok = False
+        return {"redis": redis_ok, "slack": bool(self.slack and await self.slack())}
+
+
+async def _always() -> bool:
+    """Over HTTP, Slack calls us: there is no connection to lose."""
+    return True
 
 
 async def _who_am_i(client: SlackClient) -> tuple[str, str, str]:
@@ -162,10 +189,9 @@ async def _who_am_i(client: SlackClient) -> tuple[str, str, str]:
             me = await client.web.auth_test()
             return str(me["team_id"]), str(me["user_id"]), str(me.get("enterprise_id") or "")
         except SlackApiError as error:
-            if error.response.status_code < 500 and error.response.status_code != 429:
-                code = error.response.get("error")
+            if code := refusal(error):
                 raise SettingsError([f"SLACK_BOT_TOKEN: Slack refuses it ({code})"]) from None
-            reason = f"HTTP {error.response.status_code}"
+            reason = f"HTTP {getattr(error.response, 'status_code', '')}".strip()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = type(error).__name__
         logger.warning("slack is away, trying again", reason=reason, seconds=wait)
@@ -177,37 +203,24 @@ async def _connect(socket: Socket, stack: AsyncExitStack) -> None:
     """Start the socket; wait until it stands, or Slack refuses the token."""
     running = asyncio.create_task(socket.run())
     stack.push_async_callback(_end, running)
-    while not socket.connected:
-        done, _ = await asyncio.wait({running}, timeout=0.05)
-        if done:
-            try:
-                running.result()
-            except SlackApiError as error:
-                code = error.response.get("error")
-                raise SettingsError([f"SLACK_APP_TOKEN: Slack refuses it ({code})"]) from None
+    standing = asyncio.create_task(socket.stood.wait())
+    try:
+        await asyncio.wait({running, standing}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    except SlackApiError as error:
+        raise SettingsError([f"SLACK_APP_TOKEN: Slack refuses it ({refusal(error)})"]) from None
+    finally:
+        standing.cancel()
 
 
-async def _serve(
-    settings: Settings,
-    app: AsyncApp | None,
-    redis: Redis,
-    socket: Socket | None,
-    stack: AsyncExitStack,
-) -> int:
-    async def ready() -> dict[str, bool]:
-        try:
-            async with asyncio.timeout(2):
-                redis_ok = bool(await redis.ping())
-        except (RedisError, OSError, TimeoutError):
-            redis_ok = False
-        return {"redis": redis_ok, "slack": socket.connected if socket else True}
-
-    site: web.Application = server.build(app, ready)
+async def _serve(settings: Settings, site: web.Application, stack: AsyncExitStack) -> int:
+    """Listen; returns the port."""
     try:
         runner, port = await server.serve(site, settings.host, settings.port)
     except OSError as error:
         raise SettingsError(
-            [f"PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror})"]
+            [f"HOST, PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror})"]
         ) from None
     stack.push_async_callback(runner.cleanup)
     return port

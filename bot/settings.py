@@ -5,17 +5,23 @@ Alibaba Cloud credentials are not among them: they come from the default chain o
 
 from __future__ import annotations
 
+import io
 import os
+import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_FILE = ".env"
 _FOREIGN_PREFIX = "ALIBABA_CLOUD_"
 """Names of the credentials chain, which may stand in the same .env file."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MINUTES_A_DAY = 1440
 
 
 class SettingsError(Exception):
@@ -45,7 +51,9 @@ class Settings(BaseSettings):
     port: int = Field(3000, ge=0, le=65535, description="Port of the HTTP server; 0 takes any free one")
 
     redis_url: str = Field(
-        "embedded", description="redis://, rediss:// or unix:// URL; `embedded` runs a server in DATA_DIR"
+        "embedded",
+        repr=False,
+        description="redis://, rediss:// or unix:// URL; `embedded` runs a server in DATA_DIR",
     )
     data_dir: Path = Field(
         Path("~/.local/share/das-bot"),
@@ -80,9 +88,9 @@ class Settings(BaseSettings):
     )
 
     session_retention_days: float = Field(
-        30, gt=0, le=365, description="Days a quiet thread remembers its session"
+        30, ge=1 / 24, le=365, description="Days a quiet thread remembers its session; an hour is 0.042"
     )
-    run_retention_days: float = Field(7, gt=0, le=365, description="Days the record of a run is kept")
+    run_retention_days: float = Field(7, ge=1, le=365, description="Days the record of a run is kept")
     question_max_age_minutes: float = Field(
         60, gt=0, le=1440, description="Minutes after which a waiting question is closed instead of answered"
     )
@@ -100,7 +108,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
-            return frozenset(part.strip() for part in value.split(",") if part.strip())
+            parts = frozenset(part.strip() for part in value.split(",") if part.strip())
+            if not parts and value:
+                # An empty list lets everybody in; that has to be meant.
+                raise ValueError("names nobody; leave it away to allow all")
+            return parts
         return value
 
     @field_validator("allowed_channels")
@@ -123,10 +135,15 @@ class Settings(BaseSettings):
     def _app_token(cls, value: SecretStr) -> SecretStr:
         return _prefixed(value, "xapp-", "an app-level token with connections:write from 'Basic Information'")
 
+    @field_validator("slack_signing_secret")
+    @classmethod
+    def _signing_secret(cls, value: SecretStr) -> SecretStr:
+        return _sendable(value)
+
     @field_validator("slack_api_url", "das_endpoint")
     @classmethod
     def _url(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")) or len(value) < len("http://x"):
+        if not value.startswith(("http://", "https://")) or not _has_host(value):
             raise ValueError("must be a URL with its scheme, such as https://host")
         return value
 
@@ -140,6 +157,10 @@ class Settings(BaseSettings):
     def _redis(cls, value: str) -> str:
         if value != "embedded" and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must be redis://, rediss://, unix:// or the word embedded")
+        if value.startswith("redis") and not _has_host(value):
+            raise ValueError(
+                "must be redis://:password@host:port/number; write %23, %2F, %3F or %40 for # / ? or @ in a password"
+            )
         return value
 
     @field_validator("data_dir")
@@ -151,6 +172,11 @@ class Settings(BaseSettings):
     def _ranges(self) -> Self:
         if self.das_silence_seconds > self.das_deadline_minutes * 60:
             raise ValueError("DAS_SILENCE_SECONDS must not be longer than DAS_DEADLINE_MINUTES")
+        longest = self.question_max_age_minutes + self.das_deadline_minutes
+        if self.run_retention_days * _MINUTES_A_DAY < longest:
+            raise ValueError(
+                "RUN_RETENTION_DAYS must not be shorter than QUESTION_MAX_AGE_MINUTES and DAS_DEADLINE_MINUTES together"
+            )
         return self
 
     @property
@@ -171,25 +197,18 @@ def load(env_file: str | Path = ENV_FILE, *, slack: bool = True) -> Settings:
     Raises:
         SettingsError: naming every wrong, missing and unknown setting at once.
     """
-    problems: list[str] = []
     path = Path(env_file)
-    try:
-        in_file = {k: v or "" for k, v in dotenv_values(path).items()} if path.is_file() else {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            [f"{path}: cannot be read as text ({type(error).__name__}); save it as UTF-8"]
-        ) from None
     known = {name.upper() for name in Settings.model_fields}
-    problems += [
-        f"{name} ({path}): no such setting{_meant(name, known)}"
-        for name in in_file
-        if name.upper() not in known and not name.startswith(_FOREIGN_PREFIX)
-    ]
+    in_file, problems = _read(path, known)
     for name, text in in_file.items():
-        if name.startswith(_FOREIGN_PREFIX):
-            os.environ.setdefault(name, text)
-    values = {name.lower(): text for name, text in in_file.items() if name.upper() in known and text != ""}
-    values |= {name.lower(): os.environ[name] for name in known if os.environ.get(name)}
+        if name.startswith(_FOREIGN_PREFIX) and text and not os.environ.get(name):
+            os.environ[name] = text
+    # A secret that was mounted as a file often ends with a line end; no setting has spaces around it.
+    in_environment = {name: os.environ.get(name, "").strip() for name in known}
+    given = {name.upper(): text for name, text in in_file.items() if name.upper() in known} | {
+        name: text for name, text in in_environment.items() if text
+    }
+    values = {name.lower(): text for name, text in given.items() if text}
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -200,6 +219,40 @@ def load(env_file: str | Path = ENV_FILE, *, slack: bool = True) -> Settings:
     if settings is None or problems:
         raise SettingsError(problems)
     return settings
+
+
+def _read(path: Path, known: set[str]) -> tuple[dict[str, str], list[str]]:
+    """The settings of a .env file, and what is wrong with it. A line that is no setting is never repeated."""
+    try:
+        # Notepad begins a file with a byte order mark.
+        text = path.read_text("utf-8-sig") if path.is_file() else ""
+    except OSError as error:
+        return {}, [f"{path}: cannot be read ({error.strerror})"]
+    except UnicodeDecodeError:
+        return {}, [f"{path}: is not text in UTF-8; save it as UTF-8"]
+    if "\0" in text:
+        return {}, [f"{path}: is not text in UTF-8; save it as UTF-8"]
+    found: dict[str, str] = {}
+    problems = []
+    for binding in parse_stream(io.StringIO(text)):
+        name, value = binding.key, binding.value
+        line = binding.original.line + _leading_lines(binding.original.string)
+        if name is None and not binding.error:
+            continue
+        if name is None or value is None or not _NAME.fullmatch(name):
+            problems.append(f"{path}, line {line}: is not a setting; write NAME=value")
+        elif name.upper() not in known and not name.startswith(_FOREIGN_PREFIX):
+            problems.append(f"{name} ({path}): no such setting{_meant(name, known)}")
+        elif name.upper() in found and found[name.upper()] != value.strip():
+            problems.append(f"{name.upper()} ({path}, line {line}): is set twice, to different values")
+        else:
+            found[name.upper()] = value.strip()
+    return found, problems
+
+
+def _leading_lines(text: str) -> int:
+    """How many empty lines stand before a statement; the parser counts them with it."""
+    return text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _missing(values: dict[str, str]) -> list[str]:
@@ -215,19 +268,17 @@ def _missing(values: dict[str, str]) -> list[str]:
 
 
 def _problem(place: tuple[int | str, ...], message: str) -> str:
-    name = str(place[0]).upper() if place else "settings"
-    return f"{name}: {message.removeprefix('Value error, ')}"
+    text = message.removeprefix("Value error, ")
+    return f"{str(place[0]).upper()}: {text}" if place else text
 
 
 def _meant(name: str, known: set[str]) -> str:
-    from difflib import get_close_matches
-
     close = get_close_matches(name.upper(), sorted(known), n=1)
     return f"; did you mean {close[0]}?" if close else "; the README lists all of them"
 
 
 def _ids(value: frozenset[str], first: str, what: str) -> frozenset[str]:
-    wrong = sorted(item for item in value if item[0] not in first or not item.isalnum() or len(item) < 3)
+    wrong = sorted(item for item in value if not re.fullmatch(rf"[{first}][A-Z0-9]{{2,}}", item))
     if wrong:
         raise ValueError(f"{', '.join(wrong)} is not {what}")
     return value
@@ -235,6 +286,21 @@ def _ids(value: frozenset[str], first: str, what: str) -> frozenset[str]:
 
 def _prefixed(value: SecretStr, prefix: str, what: str) -> SecretStr:
     text = value.get_secret_value()
-    if text and (not text.startswith(prefix) or text != text.strip()):
+    if text and not text.startswith(prefix):
         raise ValueError(f"must begin with {prefix}; it is {what}")
+    return _sendable(value)
+
+
+def _sendable(value: SecretStr) -> SecretStr:
+    if not all("!" <= character <= "~" for character in value.get_secret_value()):
+        raise ValueError("has a space or a letter that no token has; copy it again")
     return value
+
+
+def _has_host(url: str) -> bool:
+    """Whether a URL names a host, and a port only if it is one. An own check: the parser's errors repeat the URL."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and " " not in url and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False

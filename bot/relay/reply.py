@@ -48,8 +48,8 @@ class Platform(Protocol):
         """The reply to a run."""
         ...
 
-    async def open_thread(self, run: Run) -> str:
-        """Post the root message of a command; returns its thread_ts.
+    async def open_thread(self, run: Run, save: Save) -> str:
+        """Post the root message of a command; returns its thread_ts. `save` writes down that a post is under way.
 
         Raises:
             CannotPostError: when the bot may not post there.

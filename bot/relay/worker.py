@@ -163,7 +163,7 @@ class Worker:
     async def _open_thread(self, lease: Lease, run: Run) -> None:
         """A command's run: post its root message, then let it wait in the thread that opened."""
         try:
-            thread_ts = await self._platform.open_thread(run)
+            thread_ts = await self._platform.open_thread(run, self._saver(lease, run))
         except CannotPostError as error:
             logger.info("cannot open a thread", run=run.reference, reason=str(error))
             run.state, run.ended_at = State.FAILED, self._parts.wall()

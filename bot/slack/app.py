@@ -8,7 +8,9 @@ from typing import Any
 
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.error import BoltUnhandledRequestError
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import log
 from bot.slack.client import SlackClient
@@ -30,14 +32,22 @@ def build(
     """The app with all its listeners.
 
     Args:
-        client: whose SDK client Bolt uses as well.
+        client: whose connections Socket Mode uses as well.
         signing_secret: for HTTP; may be empty in Socket Mode.
         desk: where questions go.
         sessions: for "New session".
         stop: asks for a run to stop, by run id and user; answers the state it is in.
     """
+
+    async def authorize() -> AuthorizeResult:
+        # Known since the start. Bolt would ask auth.test with the first event, and drop it when that fails.
+        return AuthorizeResult(enterprise_id=None, team_id=desk.team, bot_user_id=desk.bot)
+
+    web = client.web
     app = AsyncApp(
-        client=client.web,
+        # Listeners write to Redis only, so Bolt gets no token: it has none to log, and none to call with.
+        client=AsyncWebClient(base_url=web.base_url, session=web.session, retry_handlers=[]),
+        authorize=authorize,
         signing_secret=signing_secret or "unused-in-socket-mode",
         # The listener first, then the ack: what Slack believes delivered is in Redis.
         process_before_response=True,

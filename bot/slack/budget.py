@@ -26,6 +26,8 @@ _OTHERS = 18
 """Calls per minute of any other method: the slowest tier."""
 _BURST_SECONDS = 10
 """How many seconds' worth of calls may be made at once after a quiet time."""
+_AGEING_SECONDS = 20.0
+"""Seconds of waiting that raise a call by one priority."""
 _PER_CHANNEL = frozenset({"chat.postMessage"})
 
 
@@ -38,12 +40,19 @@ class Priority(IntEnum):
     TEXT = 3
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiter:
     priority: Priority
     owner: str
     order: int
+    since: float
     granted: asyncio.Future[None]
+
+    def urgency(self, now: float) -> int:
+        """Its priority, raised while it waits, up to that of first words: nobody waits for ever."""
+        if self.priority <= Priority.FIRST_WORDS:
+            return self.priority
+        return max(Priority.FIRST_WORDS, self.priority - int((now - self.since) / _AGEING_SECONDS))
 
 
 @dataclass(slots=True)
@@ -88,7 +97,7 @@ class Budget:
             return
         self._count += 1
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(priority, owner, self._count, granted)
+        waiter = _Waiter(priority, owner, self._count, self._clock(), granted)
         lane.waiters.append(waiter)
         if lane.pump is None:
             lane.pump = asyncio.create_task(self._serve(lane))
@@ -133,6 +142,10 @@ class Budget:
         self._count += 1
         self._served[owner] = self._count
 
+    def _next(self, lane: _Lane) -> _Waiter:
+        now = self._clock()
+        return min(lane.waiters, key=lambda w: (w.urgency(now), self._served.get(w.owner, 0), w.order))
+
     async def _serve(self, lane: _Lane) -> None:
         try:
             while lane.waiters:
@@ -141,7 +154,7 @@ class Budget:
                     await self._sleep(wait)
                     continue
                 # Chosen only now: somebody more urgent may have come while the lane was closed.
-                waiter = min(lane.waiters, key=lambda w: (w.priority, self._served.get(w.owner, 0), w.order))
+                waiter = self._next(lane)
                 lane.waiters.remove(waiter)
                 if not waiter.granted.done():
                     self._grant(lane, waiter.owner)

@@ -129,17 +129,24 @@ class SlackClient:
                 self.budget.refused(method, channel, retry_after)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise UncertainError("no_answer", type(error).__name__) from None
-        raise SlackError("ratelimited", f"{_MOST_REFUSALS} times in a row")
+        # Not for good: a final state must still be written when Slack has calmed down.
+        raise UncertainError("ratelimited", f"{_MOST_REFUSALS} times in a row")
 
     async def _send(
         self, method: str, arguments: dict[str, Any], on_answer: Callable[[dict[str, Any]], None] | None
     ) -> dict[str, Any]:
         # Only methods that write take JSON; the others read form fields.
         writes = method.startswith("chat.")
-        response = await self.web.api_call(
-            method, json=arguments if writes else None, params=None if writes else arguments
-        )
-        answer = dict(response.data) if isinstance(response.data, dict) else {}
+        try:
+            response = await self.web.api_call(
+                method, json=arguments if writes else None, params=None if writes else arguments
+            )
+        except AttributeError:
+            # The SDK looks for "ok" in whatever came; a proxy's page has none.
+            raise UncertainError("no_json") from None
+        if not isinstance(response.data, dict):
+            raise UncertainError("no_json")
+        answer = dict(response.data)
         if on_answer:
             on_answer(answer)
         return answer
@@ -182,8 +189,7 @@ async def _to_its_end(call: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, An
 def _retry_after(error: SlackApiError) -> float | None:
     """Seconds to wait when this is a 429 in any of its spellings, else None."""
     response = error.response
-    code = response.get("error") if isinstance(response.data, dict) else ""
-    if response.status_code != 429 and code not in ("ratelimited", "rate_limited"):
+    if _status(error) != 429 and _data(error).get("error") not in ("ratelimited", "rate_limited"):
         return None
     headers = {name.lower(): value for name, value in (response.headers or {}).items()}
     try:
@@ -192,12 +198,24 @@ def _retry_after(error: SlackApiError) -> float | None:
         return _DEFAULT_RETRY_AFTER
 
 
+def _data(error: SlackApiError) -> dict[str, Any]:
+    # With a body it cannot parse, the SDK hands over aiohttp's response instead of its own.
+    data = getattr(error.response, "data", None)
+    return data if isinstance(data, dict) else {}
+
+
+def _status(error: SlackApiError) -> int:
+    response: Any = error.response
+    return int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
+
+
 def _sorted(error: SlackApiError) -> SlackError:
-    data = error.response.data if isinstance(error.response.data, dict) else {}
-    code = str(data.get("error") or f"http_{error.response.status_code}")
+    data = _data(error)
+    code = str(data.get("error") or f"http_{_status(error)}")
     metadata = data.get("response_metadata") or {}
     detail = "; ".join(str(message) for message in metadata.get("messages") or [])[:500]
-    if error.response.status_code >= 500 or code in _TRANSIENT:
+    # An answer that is no JSON is not Slack's own: somebody between us broke it.
+    if _status(error) >= 500 or not data or code in _TRANSIENT:
         return UncertainError(code, detail)
     kinds: list[tuple[frozenset[str], type[SlackError]]] = [
         (_TOO_BIG, TooBigError),

@@ -30,12 +30,11 @@ class Notices:
 
     async def respond(self, response_url: str, text: str) -> None:
         """Answer a slash command privately where the bot itself may not post. Failures are logged."""
-        web = self._client.web
+        session = self._client.web.session
+        assert session is not None
+        body = {"response_type": "ephemeral", "text": text}
         try:
-            session = web.session or aiohttp.ClientSession()
-            async with session.post(
-                response_url, json={"response_type": "ephemeral", "text": text}
-            ) as response:
+            async with session.post(response_url, json=body) as response:
                 if response.status >= 400:
                     logger.warning("response_url refused", status=response.status)
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -33,7 +33,7 @@ class SlackPlatform:
         """The reply to a run."""
         return SlackReply(self._client, run, save, self._backend)
 
-    async def open_thread(self, run: Run) -> str:
+    async def open_thread(self, run: Run, save: Save) -> str:
         """Post "@who asked: …" for a command; returns its ts. After an uncertain post, looks before posting again.
 
         Raises:
@@ -47,7 +47,9 @@ class SlackPlatform:
             # A post of an earlier try, or of a worker that died, may have arrived.
             if (attempt or run.posting) and (ts := await self._posted_root(run)):
                 return ts
+            # Written down before the post leaves: whoever takes over after a crash looks for it first.
             run.posting = True
+            await save()
             try:
                 response = await self._client.call(
                     "chat.postMessage",
@@ -66,14 +68,16 @@ class SlackPlatform:
                 continue
             except SlackError as error:
                 key = "invite" if error.code in _NOT_INVITED else "wrong"
-                line = say(key, question.language, reference=run.reference)
-                await self._notices.respond(question.response_url, line)
+                await self._refuse(run, key)
                 raise CannotPostError(str(error)) from None
             return str(response["ts"])
-        await self._notices.respond(
-            question.response_url, say("wrong", question.language, reference=run.reference)
-        )
+        await self._refuse(run, "wrong")
         raise CannotPostError("no answer")
+
+    async def _refuse(self, run: Run, key: str) -> None:
+        language = run.question.language
+        reference = say("reference", language, reference=run.reference)
+        await self._notices.respond(run.question.response_url, say(key, language, reference=reference))
 
     async def _posted_root(self, run: Run) -> str:
         try:

@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
-
-from bot import log
-
-logger = log.get(__name__)
+from slack_sdk.signature import SignatureVerifier
 
 BODY_MOST = 1_000_000
 """Bytes of a request; Slack's largest payloads are a tenth of it."""
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+"""Seconds since 1970. Bolt answers 500 to anything that is no number."""
 
 Ready = Callable[[], Awaitable[dict[str, bool]]]
 """Each part that must work, and whether it does."""
 
 
-def build(app: AsyncApp | None, ready: Ready) -> web.Application:
-    """The server's application. Without `app` (in Socket Mode) only the health checks are served."""
-    server = web.Application(client_max_size=BODY_MOST)
+@dataclass(slots=True)
+class Door:
+    """Where Slack's requests come in. `app` is None until the bot is ready; then Slack is told to come again."""
 
-    async def slack(request: web.Request) -> web.Response:
-        assert app is not None
-        if not request.headers.get("x-slack-request-timestamp", "").isdecimal():
-            # Bolt would answer 500, and log it as a fault of ours.
-            return web.Response(status=401, text="signature missing")
-        response: web.Response = await to_aiohttp_response(
-            await app.async_dispatch(await to_bolt_request(request))
-        )
+    signing_secret: str
+    app: AsyncApp | None = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """One request: its signature first, before anything of it is parsed or could be logged."""
+        body = await request.read()
+        if not self._is_signed(request.headers, body):
+            return web.Response(status=401, text="signature missing or wrong")
+        if self.app is None:
+            return web.Response(status=503, text="starting")
+        try:
+            bolt_request = await to_bolt_request(request)
+            if not isinstance(bolt_request.body, dict):
+                raise ValueError("not an object")
+        except (ValueError, AttributeError, RecursionError):
+            # Bolt takes for granted that the body is a form, or a JSON object.
+            return web.Response(status=400, text="malformed body")
+        response: web.Response = await to_aiohttp_response(await self.app.async_dispatch(bolt_request))
         return response
+
+    def _is_signed(self, headers: Mapping[str, str], body: bytes) -> bool:
+        timestamp = headers.get("x-slack-request-timestamp", "")
+        signature = headers.get("x-slack-signature", "")
+        if not _TIMESTAMP.fullmatch(timestamp) or not signature.isascii():
+            return False
+        return bool(SignatureVerifier(self.signing_secret).is_valid(body, timestamp, signature))
+
+
+def build(door: Door | None, ready: Ready) -> web.Application:
+    """The server's application. Without a door (in Socket Mode) only the health checks are served."""
+    server = web.Application(client_max_size=BODY_MOST)
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"ok": True})
@@ -41,8 +64,8 @@ def build(app: AsyncApp | None, ready: Ready) -> web.Application:
         ok = all(parts.values())
         return web.json_response({"ok": ok, **parts}, status=200 if ok else 503)
 
-    if app is not None:
-        server.router.add_post("/slack/events", slack)
+    if door is not None:
+        server.router.add_post("/slack/events", door.handle)
     server.router.add_get("/healthz", healthz)
     server.router.add_get("/readyz", readyz)
     return server

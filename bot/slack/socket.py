@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from bot import log
 
@@ -17,15 +19,40 @@ logger = log.get(__name__)
 CHECK_SECONDS = 5.0
 DEAD_SECONDS = 60.0
 """Without a connection for this long, the ticket is thrown away: the SDK may try one dead ticket for ever."""
+_PASSING = frozenset(
+    {
+        "ratelimited",
+        "rate_limited",
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+        "team_added_to_org",
+    }
+)
+"""Errors that Slack answers with HTTP 200 and that pass by themselves."""
 
 
 class Socket:
-    """Keeps one Socket Mode connection. `run` is its life."""
+    """Keeps one Socket Mode connection. `run` is its life. `clock` gives seconds, `sleep` waits that many."""
 
-    def __init__(self, app: AsyncApp, app_token: str) -> None:
-        self._handler = AsyncSocketModeHandler(app, app_token)
-        self.connected = False
-        """Whether the connection stood at the last check."""
+    def __init__(
+        self,
+        app: AsyncApp,
+        app_token: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client: SocketModeClient = AsyncSocketModeHandler(app, app_token).client
+        self._clock = clock
+        self._sleep = sleep
+        self.stood = asyncio.Event()
+        """Set once the first connection stands."""
+
+    async def is_connected(self) -> bool:
+        """Whether the connection stands now."""
+        return self.stood.is_set() and await self._client.is_connected()
 
     async def run(self) -> None:
         """Connect, and stay connected until cancelled. A Slack that is away is tried again.
@@ -33,35 +60,44 @@ class Socket:
         Raises:
             SlackApiError: when Slack refuses the app token.
         """
-        client = self._handler.client
-        last_alive = time.monotonic()
         try:
             await self._connect()
-            while True:
-                self.connected = await client.is_connected()
-                if self.connected:
-                    last_alive = time.monotonic()
-                elif time.monotonic() - last_alive > DEAD_SECONDS:
-                    logger.warning("no connection to Slack, asking for a new one", seconds=DEAD_SECONDS)
-                    last_alive = time.monotonic()
-                    client.wss_uri = None
-                await asyncio.sleep(CHECK_SECONDS if self.connected else 0.2)
+            self.stood.set()
+            await self._watch()
         finally:
-            self.connected = False
-            await self._handler.client.close()  # type: ignore[no-untyped-call]
+            await self._client.close()  # type: ignore[no-untyped-call]
 
     async def _connect(self) -> None:
         wait = 0.5
         while True:
             try:
-                await self._handler.client.connect_to_new_endpoint(force=True)
+                await self._client.connect_to_new_endpoint(force=True)
                 return
             except SlackApiError as error:
-                if error.response.status_code < 500 and error.response.status_code != 429:
+                if refusal(error):
                     raise
-                reason = f"HTTP {error.response.status_code}"
+                reason = str(error)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 reason = type(error).__name__
             logger.warning("socket not connected, trying again", reason=reason, seconds=wait)
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
             wait = min(wait * 2, 10)
+
+    async def _watch(self) -> None:
+        last_alive = self._clock()
+        while True:
+            await self._sleep(CHECK_SECONDS)
+            if await self._client.is_connected():
+                last_alive = self._clock()
+            elif self._clock() - last_alive > DEAD_SECONDS:
+                logger.warning("no connection to Slack, asking for a new one", seconds=DEAD_SECONDS)
+                last_alive = self._clock()
+                self._client.wss_uri = None
+
+
+def refusal(error: SlackApiError) -> str:
+    """Slack's word for why it refuses for good, or "" when trying again may help."""
+    # The body of a proxy's answer may be anything, and then the SDK's response is not even of its own kind.
+    data = getattr(error.response, "data", None)
+    code = str(data.get("error") or "") if isinstance(data, dict) else ""
+    return "" if code in _PASSING or getattr(error.response, "status_code", 500) >= 500 else code

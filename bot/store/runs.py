@@ -23,8 +23,8 @@ from bot.store.scripts import Scripts
 
 MOST_WAITING = 20
 """Runs of one thread, the current one included; more are refused with a line that says so."""
-_CLAIM_IDLE = keys.LEASE_LIFE
-"""Milliseconds after which an entry nobody renews belongs to a dead worker."""
+_WORKER_GONE = keys.DAY
+"""Milliseconds after which a worker that left nothing behind is forgotten."""
 
 
 class LeaseLostError(Exception):
@@ -80,6 +80,7 @@ class Runs:
         except exceptions.ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
+        await self._script("forget_workers", [keys.THREADS], [keys.GROUP, _WORKER_GONE])
 
     # -- intake ----------------------------------------------------------------------------------------
 
@@ -123,10 +124,11 @@ class Runs:
                 run_id,
                 keys.SEEN_LIFE,
                 self._lives.run,
-                self._lives.session,
+                0 if thread.is_new else self._lives.session,
                 thread.key,
                 int(mention),
                 MOST_WAITING,
+                keys.run(""),
                 *_flat(record),
             ],
         )
@@ -145,10 +147,28 @@ class Runs:
         """Ask for a run to stop: "stopping", or the final state it already has, or "" if it is unknown."""
         return str(await self._script("stop", [keys.run(run_id)], [user]))
 
+    async def stop_target(self, thread: Thread, ts: str, *, addressed: bool) -> tuple[str, bool]:
+        """Which run a message that says "stop" means, "" for none; and whether this is its first delivery.
+
+        Args:
+            thread: where it was said.
+            ts: the message's own.
+            addressed: whether it is for the bot for sure; else it counts only in a thread the bot answers in.
+        """
+        target, first = await self._script(
+            "stop_target",
+            [
+                keys.seen_message(thread.team, thread.channel, ts),
+                keys.queue(thread.key),
+                keys.thread(thread.key),
+            ],
+            [keys.SEEN_LIFE, int(addressed)],
+        )
+        return str(target), bool(first)
+
     async def rate(self, run_id: str, user: str, rating: str) -> None:
         """Keep what somebody thinks of an answer ("like" or "dislike") with its run."""
-        if await self._redis.exists(keys.run(run_id)):
-            await self._redis.hset(keys.run(run_id), f"rating:{user}", rating)
+        await self._script("rate", [keys.run(run_id)], [f"rating:{user}", rating])
 
     async def current(self, thread: Thread) -> str:
         """The id of the run at the head of a thread's queue, "" when it rests."""
@@ -168,7 +188,8 @@ class Runs:
                 keys.GROUP, self.consumer, {keys.THREADS: ">"}, count=count, block=block_ms
             )
         except exceptions.ResponseError as error:
-            if "NOGROUP" not in str(error):
+            # Redis 7.0 says UNBLOCKED when the stream runs out while we wait for it.
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
             await self.prepare()
             return []
@@ -180,7 +201,7 @@ class Runs:
         """Threads whose worker died: taken over by this one, at most `count`."""
         try:
             answer: Any = await self._redis.xautoclaim(
-                keys.THREADS, keys.GROUP, self.consumer, _CLAIM_IDLE, self._claim_from, count=count
+                keys.THREADS, keys.GROUP, self.consumer, keys.LEASE_LIFE, self._claim_from, count=count
             )
         except exceptions.ResponseError as error:
             if "NOGROUP" not in str(error):
@@ -226,12 +247,23 @@ class Runs:
             LeaseLostError: when another worker has the thread; nothing is written then.
         """
         fields = _flat(_worker_fields(run))
-        await self._fenced(
-            lease, "save", [keys.lease(lease.thread.key), keys.run(run.id)], [lease.token, *fields]
-        )
+        names = [keys.lease(lease.thread.key), keys.run(run.id)]
+        await self._fenced(lease, "save", names, [lease.token, self._lives.run, *fields])
+
+    async def end_waiting(self, lease: Lease, run: Run) -> None:
+        """Give a run that waits behind the lease's own its final state; it leaves the queue.
+
+        Raises:
+            LeaseLostError: when another worker has the thread; nothing is written then.
+        """
+        names = [keys.lease(lease.thread.key), keys.queue(lease.thread.key), keys.run(run.id)]
+        fields = _flat(_worker_fields(run))
+        await self._fenced(lease, "end_waiting", names, [lease.token, run.id, self._lives.run, *fields])
 
     async def finish(self, lease: Lease, run: Run | None) -> None:
-        """Give a run its final state and the thread its next one. With None the thread just rests, or is handed over.
+        """Give a run its final state and the thread its next one.
+
+        With None the run keeps its place for another worker; when its record has run out, the thread goes on without.
 
         Raises:
             LeaseLostError: when another worker has the thread.
@@ -250,7 +282,7 @@ class Runs:
                 keys.GROUP,
                 lease.entry,
                 lease.thread.key,
-                run.id if run else "",
+                lease.run_id,
                 self._lives.run,
                 *(_flat(_worker_fields(run)) if run else ()),
             ],
@@ -314,10 +346,17 @@ def _entries(entries: Any) -> list[tuple[str, Thread]]:
 
 
 def _worker_fields(run: Run) -> dict[str, str]:
+    """What a worker writes. State and times only ever advance: a save that was held up on its way can never undo
+    that the question was asked."""
+    advanced = {}
+    if run.state is not State.QUEUED:
+        advanced["state"] = str(run.state)
+    if run.asked_at:
+        advanced["asked_at"] = f"{run.asked_at:.3f}"
+    if run.ended_at:
+        advanced["ended_at"] = f"{run.ended_at:.3f}"
     return {
-        "state": run.state,
-        "asked_at": f"{run.asked_at:.3f}",
-        "ended_at": f"{run.ended_at:.3f}",
+        **advanced,
         "reply_ts": json.dumps(run.reply_ts),
         "posting": str(int(run.posting)),
         "session_id": run.session_id,

@@ -4,23 +4,32 @@
 -- name: accept
 -- Deduplicate and enqueue, or change nothing at all.
 local event, message, run, queue, thread, stream = unpack(KEYS)
-local id, seen_life, run_life, session_life, name, mention, most = unpack(ARGV)
+local id, seen_life, run_life, session_life, name, mention, most, run_prefix = unpack(ARGV)
 local earlier = redis.call('GET', message) or (event ~= message and redis.call('GET', event))
+local waiting = redis.call('LLEN', queue)
+if earlier == id then
+  -- The connection broke before the answer came, and the client sent the same script again.
+  if redis.call('EXISTS', run) == 0 then return {'full', '', waiting} end
+  return {'accepted', id, math.max(waiting - 1, 0)}
+end
 if earlier then
-  -- The twin that says "mentioned" may come second; what it knows is kept.
-  if mention == '1' and redis.call('EXISTS', run) == 1 then redis.call('HSET', run, 'mention', '1') end
+  -- The twin that says "mentioned" may come second; what it knows is kept with the run of the first.
+  local known = run_prefix .. earlier
+  if mention == '1' and redis.call('EXISTS', known) == 1 then redis.call('HSET', known, 'mention', '1') end
   return {'duplicate', earlier, 0}
 end
 redis.call('SET', message, id, 'PX', seen_life)
 redis.call('SET', event, id, 'PX', seen_life)
-local waiting = redis.call('LLEN', queue)
 if waiting >= tonumber(most) then return {'full', '', waiting} end
-redis.call('HSET', run, 'mention', mention, unpack(ARGV, 8))
+redis.call('HSET', run, 'mention', mention, unpack(ARGV, 9))
 redis.call('PEXPIRE', run, run_life)
 redis.call('RPUSH', queue, id)
 redis.call('PEXPIRE', queue, run_life)
-redis.call('HSETNX', thread, 'since', id)
-redis.call('PEXPIRE', thread, session_life)
+-- A command's thread does not exist yet; `open_thread` remembers the one that comes of it.
+if session_life ~= '0' then
+  redis.call('HSETNX', thread, 'since', id)
+  redis.call('PEXPIRE', thread, session_life)
+end
 if waiting == 0 then
   redis.call('XADD', stream, '*', 'thread', name)
   redis.call('PEXPIRE', stream, run_life)
@@ -43,29 +52,49 @@ return {token, redis.call('LINDEX', queue, 0) or ''}
 local lease, stream, run, queue = unpack(KEYS)
 local token, life, group, consumer, entry = unpack(ARGV)
 local holder = redis.call('GET', lease)
-if not holder and #redis.call('XPENDING', stream, group, entry, entry, 1, consumer) > 0 then holder = token end
+-- pcall: a stream that is gone (somebody emptied the store) proves nothing and is no reason to fail for ever.
+if not holder and #redis.pcall('XPENDING', stream, group, entry, entry, 1, consumer) > 0 then holder = token end
 if holder ~= token then return {0, '', {}} end
 redis.call('SET', lease, token, 'PX', life)
-redis.call('XCLAIM', stream, group, consumer, 0, entry, 'JUSTID')
+redis.pcall('XCLAIM', stream, group, consumer, 0, entry, 'JUSTID')
 return {1, redis.call('HGET', run, 'stop_by') or '', redis.call('LRANGE', queue, 1, -1)}
 
 -- name: save
--- Write fields of a run's record, if the writer still holds the lease of its thread.
+-- Write fields of a run's record, if the writer still holds the lease of its thread. A record that has run out
+-- stays gone: half of one would never run out.
 local lease, run = unpack(KEYS)
-if redis.call('GET', lease) ~= ARGV[1] then return 0 end
-redis.call('HSET', run, unpack(ARGV, 2))
+local token, run_life = unpack(ARGV)
+if redis.call('GET', lease) ~= token then return 0 end
+if redis.call('EXISTS', run) == 1 then
+  redis.call('HSET', run, unpack(ARGV, 3))
+  redis.call('PEXPIRE', run, run_life)
+end
+return 1
+
+-- name: end_waiting
+-- The final state of a run that waits behind the lease's own: it leaves the queue.
+local lease, queue, run = unpack(KEYS)
+local token, id, run_life = unpack(ARGV)
+if redis.call('GET', lease) ~= token then return 0 end
+if redis.call('EXISTS', run) == 1 then
+  redis.call('HSET', run, unpack(ARGV, 4))
+  redis.call('PEXPIRE', run, run_life)
+end
+redis.call('LREM', queue, 0, id)
 return 1
 
 -- name: finish
--- The final state of a run; the thread goes to its next run, or rests.
+-- The final state of a run; the thread goes to its next run, or rests. Without fields the run is handed over.
 local lease, queue, run, stream = unpack(KEYS)
 local token, group, entry, name, id, run_life = unpack(ARGV)
 if redis.call('GET', lease) ~= token then return 0 end
-if id ~= '' then
+local known = redis.call('EXISTS', run) == 1
+if known and #ARGV > 6 then
   redis.call('HSET', run, unpack(ARGV, 7))
   redis.call('PEXPIRE', run, run_life)
-  redis.call('LREM', queue, 1, id)
 end
+-- A run whose record has run out must leave the queue too, or the thread would be taken up for it again and again.
+if #ARGV > 6 or not known then redis.call('LREM', queue, 0, id) end
 redis.call('XACK', stream, group, entry)
 redis.call('XDEL', stream, entry)
 redis.call('DEL', lease)
@@ -80,7 +109,9 @@ return 1
 local lease, queue, run, stream, new_queue, new_thread, message = unpack(KEYS)
 local token, group, entry, new_name, id, thread_ts, run_life, session_life, seen_life = unpack(ARGV)
 if redis.call('GET', lease) ~= token then return 0 end
-redis.call('HSET', run, 'thread_ts', thread_ts)
+-- The post of the root has arrived; that of the reply is yet to come.
+redis.call('HSET', run, 'thread_ts', thread_ts, 'posting', '0')
+redis.call('PEXPIRE', run, run_life)
 redis.call('SET', message, id, 'PX', seen_life)
 redis.call('DEL', queue, lease)
 redis.call('XACK', stream, group, entry)
@@ -101,12 +132,44 @@ if state ~= 'queued' and state ~= 'running' then return state or '' end
 redis.call('HSETNX', run, 'stop_by', ARGV[1])
 return 'stopping'
 
+-- name: stop_target
+-- The run that a message "stop" means: the one under way when it was first seen. Its twin and redeliveries mean the
+-- same one, never the next. Only the first of them is told when there is none.
+local message, queue, thread = unpack(KEYS)
+local life, addressed = unpack(ARGV)
+if addressed == '0' and redis.call('EXISTS', thread) == 0 then return {'', 0} end
+local earlier = redis.call('GET', message)
+local target = earlier or redis.call('LINDEX', queue, 0) or ''
+redis.call('SET', message, target, 'PX', life)
+return {target, earlier and 0 or 1}
+
+-- name: rate
+-- Keep a rating with a run, if its record is still there.
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+return 1
+
+-- name: forget_workers
+-- Drop consumers that left nothing behind and have not been heard of for long; every start of a worker makes one.
+local stream = KEYS[1]
+local group, idle = ARGV[1], tonumber(ARGV[2])
+local dropped = 0
+for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+  local consumer = {}
+  for i = 1, #flat, 2 do consumer[flat[i]] = flat[i + 1] end
+  if consumer.pending == 0 and consumer.idle > idle then
+    redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer.name)
+    dropped = dropped + 1
+  end
+end
+return dropped
+
 -- name: slot
 -- A slot of an agent, or the place in its queue (1 is next). First come, first served; who stops asking is dropped.
 local held, waiting, alive = unpack(KEYS)
 local member, limit, life = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local arrival = time[1] * 1000000 + time[2]
 redis.call('ZREMRANGEBYSCORE', held, '-inf', now)
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', alive, '-inf', now)) do
   redis.call('ZREM', waiting, gone)
@@ -114,7 +177,7 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', alive, '-inf', now)) do
 end
 local place = 0
 if not redis.call('ZSCORE', held, member) then
-  redis.call('ZADD', waiting, 'NX', now, member)
+  redis.call('ZADD', waiting, 'NX', arrival, member)
   local ahead = redis.call('ZRANK', waiting, member) - (limit - redis.call('ZCARD', held))
   if ahead >= 0 then place = ahead + 1 end
 end

@@ -13,6 +13,7 @@ from bot.model.run import Run
 from bot.slack.access import Visit
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
+from bot.store.runs import MOST_WAITING
 from bot.store.sessions import Sessions
 
 
@@ -41,6 +42,8 @@ def register(
         accepted = await desk.runs.accept(question, mention=True)
         if accepted.verdict == "duplicate":
             click.tell("asked_again")
+        elif accepted.verdict == "full":
+            click.tell("full", count=MOST_WAITING)
 
     async def session_new(body: dict[str, Any], action: dict[str, Any]) -> None:
         click = await _click(body, str(action.get("value") or ""), desk)
@@ -79,10 +82,10 @@ class _Click:
         self.run, self.user, self.team = run, user, team
         self._desk = desk
 
-    def tell(self, key: str) -> None:
+    def tell(self, key: str, **values: object) -> None:
         """A private line to whoever clicked."""
         question: Question = self.run.question
-        line = say(key, question.language)
+        line = say(key, question.language, **values)
         self._desk.notices.tell(question.thread.channel, self.user, line, question.thread.thread_ts)
 
 
@@ -92,7 +95,8 @@ async def _click(body: dict[str, Any], run_id: str, desk: Desk) -> _Click | None
     team = str(body["user"].get("team_id") or "")
     message = body.get("message") or {}
     thread_ts = str(message.get("thread_ts") or message.get("ts") or "")
-    shared = bool(body.get("is_ext_shared_channel"))
+    # A click does not say whether its channel is shared: without a home team the clicker may be anybody.
+    shared = not team
     run = await desk.runs.get(run_id)
     language = run.question.language if run else "en"
     if key := desk.access.refusal(Visit(user, team, channel, shared)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -16,6 +17,9 @@ from bot.store.runs import MOST_WAITING
 
 _INSTANCE = re.compile(r"^[a-z]{1,8}-[a-z0-9][a-z0-9-]{2,63}$", re.I)
 """Alibaba Cloud's instance ids: rm-…, pc-…, dds-…, r-… and so on."""
+
+_STORE_SECONDS = 2.0
+"""Longest wait for the store: Slack gives 3 s for an ack, and within them the person has to hear what went wrong."""
 
 COMMANDS = (
     ("/das-diagnose", "<instance> [what is wrong]", "Diagnose a database instance"),
@@ -71,5 +75,6 @@ async def _take(command: dict[str, Any], text: str, desk: Desk) -> str:
     )
     if refused := desk.objection(question, visit):
         return refused
-    accepted = await desk.runs.accept(question, mention=True)
+    async with asyncio.timeout(_STORE_SECONDS):
+        accepted = await desk.runs.accept(question, mention=True)
     return say("full", question.language, count=MOST_WAITING) if accepted.verdict == "full" else ""

@@ -37,14 +37,19 @@ class Desk:
         if refused:
             if await self.runs.first_time(thread.team, thread.channel, question.ts):
                 logger.info("refused", channel=thread.channel, user=question.user, reason=refused)
-                self.notices.tell(thread.channel, question.user, refused, thread.thread_ts)
+                self.tell(question, refused)
             return
         accepted = await self.runs.accept(question, event_id=event_id, mention=mention)
         if accepted.verdict == "accepted":
             logger.info("accepted", run=accepted.run_id[:8], surface=question.surface, ahead=accepted.ahead)
         elif accepted.verdict == "full":
-            line = say("full", question.language, count=MOST_WAITING)
-            self.notices.tell(thread.channel, question.user, line, thread.thread_ts)
+            self.tell(question, say("full", question.language, count=MOST_WAITING))
+
+    def tell(self, question: Question, line: str) -> None:
+        """A private line to who asked, where they see it: Slack shows none in a thread without replies."""
+        thread = question.thread
+        place = "" if question.ts == thread.thread_ts else thread.thread_ts
+        self.notices.tell(thread.channel, question.user, line, place)
 
     def objection(self, question: Question, visit: Visit) -> str:
         """The sentence that refuses a question, or "" when it may be asked."""

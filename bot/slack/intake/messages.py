@@ -44,19 +44,28 @@ async def on_message(
     surface = _surface(event, raw, desk)
     ts, channel = str(event["ts"]), str(event["channel"])
     thread = Thread(desk.team, channel, str(event.get("thread_ts") or ts))
-    if not surface or (surface == "thread" and not await desk.runs.is_known(thread)):
+    if not surface:
         return
     user = str(event["user"])
     visit = Visit(user, _home_team(event), channel, bool(body.get("is_ext_shared_channel")))
     question = Question(thread, ts, user, visit.user_team, spelling.plain(raw, desk.bot), surface)
-    if event.get("thread_ts") and spelling.is_stop(question.text) and not desk.access.refusal(visit):
-        current = await desk.runs.current(thread)
-        if current:
-            await stop(current, user)
-        elif await desk.runs.first_time(desk.team, channel, ts):
-            desk.notices.tell(channel, user, say("nothing_running", question.language), thread.thread_ts)
+    if spelling.is_stop(question.text) and not desk.access.refusal(visit):
+        await _stop(question, desk, stop)
+        return
+    # In a thread the bot answers in, a picture without a word is for the others, too.
+    if surface == "thread" and not (question.text and await desk.runs.is_known(thread)):
         return
     await desk.take(question, visit, event_id=str(body.get("event_id") or ""), mention=surface == "mention")
+
+
+async def _stop(question: Question, desk: Desk, stop: Callable[[str, str], Awaitable[str]]) -> None:
+    """Stop what the thread's current run was when this was written."""
+    addressed = question.surface != "thread"
+    target, first = await desk.runs.stop_target(question.thread, question.ts, addressed=addressed)
+    if target:
+        await stop(target, question.user)
+    elif first:
+        desk.tell(question, say("nothing_running", question.language))
 
 
 def _is_from_a_person(event: dict[str, Any], body: dict[str, Any], desk: Desk) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import re
 
-_MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|([^>]*))?>")
-_CHANNEL = re.compile(r"<#([CG][A-Z0-9]+)(?:\|([^>]*))?>")
-_SPECIAL = re.compile(r"<!(?:subteam\^[A-Z0-9]+\|)?([^>|]+)(?:\|([^>]*))?>")
-_LINK = re.compile(r"<((?:https?|mailto|ftp|tel):[^>|]+)(?:\|([^>]*))?>")
+_MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.S)
-_LEADING_MENTIONS = re.compile(r"^\s*((?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>[\s,:，：]*)+)")
-_STOP = re.compile(r"^\s*(?:stop|cancel|停|停止|取消)\s*[.!。！]?\s*$", re.I)
+_ADDRESSED = re.compile(r"\s*<(?:@[UW]|!subteam\^|!here\b|!channel\b|!everyone\b)")
+_STOP = re.compile(r"(?:stop|cancel|停|停止|取消)\s*[.!。！]?", re.I)
+_MARKUP = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
+"""Whatever stands in angle brackets. People's own brackets arrive as entities, so this is always Slack's."""
 
 
 def mentions(text: str, user: str) -> bool:
@@ -20,20 +18,36 @@ def mentions(text: str, user: str) -> bool:
 
 
 def is_for_others(text: str, bot: str) -> bool:
-    """Whether a message begins by addressing people, and the bot is not among those it mentions."""
-    return bool(_LEADING_MENTIONS.match(text)) and not mentions(text, bot)
+    """Whether a message begins by addressing people or a group, and the bot is not among those it mentions."""
+    return bool(_ADDRESSED.match(text)) and not mentions(text, bot)
 
 
 def is_stop(text: str) -> bool:
-    """Whether the whole message is the wish to stop."""
-    return bool(_STOP.match(text))
+    """Whether the whole of what a person wrote is the wish to stop."""
+    return bool(_STOP.fullmatch(text))
 
 
 def plain(text: str, bot: str) -> str:
-    """What the person wrote: the bot's own mention gone, other mentions and links by name, entities decoded."""
-    text = re.sub(rf"<@{re.escape(bot)}(?:\|[^>]*)?>[ ,:，：]*", "", text)
-    text = _MENTION.sub(lambda m: f"@{m[2] or m[1]}", text)
-    text = _CHANNEL.sub(lambda m: f"#{m[2] or m[1]}", text)
-    text = _LINK.sub(lambda m: m[2] or m[1].removeprefix("mailto:"), text)
-    text = _SPECIAL.sub(lambda m: m[2] or f"@{m[1]}", text)
-    return html.unescape(text).strip()
+    """What the person wrote: the bot's own mention gone, other mentions and links by name, entities decoded.
+
+    Source: "Formatting text for app surfaces" in Slack's documentation.
+    """
+    text = re.sub(rf"<@{re.escape(bot)}(?:\|[^<>]*)?>[ ,:，：]*", "", text)
+    text = _MARKUP.sub(_written, text)
+    # Slack encodes these three and nothing else; `&copy` in a query is what somebody wrote.
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
+
+
+def _written(match: re.Match[str]) -> str:
+    """One piece of Slack's markup as people write it."""
+    target, label = match[1], match[2] or ""
+    if target[0] in "@#":
+        return target[0] + (label or target[1:])
+    if target[0] == "!":
+        name = label or target[1:]
+        return name if label and target.startswith("!date") else "@" + name.removeprefix("@")
+    address = target.removeprefix("mailto:").removeprefix("tel:")
+    if not label or label == target:
+        return address
+    # Slack makes links of bare host names; there the label is the whole of what was written.
+    return label if address.rstrip("/").endswith(label.rstrip("/")) else f"{label} ({address})"
