@@ -6,6 +6,7 @@ thread leased -> reply opened -> slot taken -> asked upstream -> events folded a
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from bot.model.ending import Ending, Progress
 from bot.model.question import MAX_QUESTION, Language
 from bot.model.run import Run, State
 from bot.relay.reply import Reply, Save
+from bot.store.runs import LeaseLostError
 from bot.store.sessions import Sessions
 from bot.store.slots import Slots
 from bot.upstream.backend import Backend
@@ -101,7 +103,7 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
     elif parts.wall() - run.accepted_at > parts.max_age:
         ending = Ending(State.FAILED, say("stale", language, minutes=round(parts.max_age / 60)))
     else:
-        writing = asyncio.create_task(reply.keep_writing())
+        writing = asyncio.create_task(_keep_writing(run, reply))
         try:
             ending = await _until_told(_ask(run, reply, save, answer, parts), answer, run, control, parts)
         finally:
@@ -109,6 +111,16 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
             await asyncio.gather(writing, return_exceptions=True)
     await reply.finish(answer, ending)
     return ending
+
+
+async def _keep_writing(run: Run, reply: Reply) -> None:
+    try:
+        await reply.keep_writing()
+    except LeaseLostError:
+        pass  # The next beat tells the worker, which cancels the run.
+    except Exception:
+        # The run goes on; its end is written all the same, or fails where somebody sees it.
+        logger.exception("the reply stopped growing", run=run.reference)
 
 
 async def _until_told(
@@ -128,8 +140,12 @@ async def _until_told(
             task.cancel()
         await asyncio.gather(work, told, return_exceptions=True)
     answer.close(parts.clock())
-    if was_told:
+    if was_told and not (answer.finished or answer.error):
         return _told(run, control, parts)
+    if work.cancelled():
+        if was_told:
+            return _ending(answer, run, parts)  # Told too late: the answer was complete.
+        raise RuntimeError("the asking was cancelled from inside")
     error = work.exception()
     if error is None:
         return _ending(answer, run, parts)
@@ -179,17 +195,19 @@ async def _adopt_session(run: Run, answer: Answer, parts: Parts) -> None:
 async def _slot(run: Run, reply: Reply, answer: Answer, parts: Parts) -> AsyncIterator[None]:
     """Hold one of the agent's slots; while it waits, the reply shows the place in the queue."""
     slots = parts.slots
+    # Of this try alone: should another worker take the run over, our late `free` must not free its slot.
+    holder = f"{run.id}:{secrets.token_hex(4)}"
 
     async def renew() -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                await slots.ask(parts.agent_id, run.id)
+                await slots.ask(parts.agent_id, holder)
             except RedisError as error:
                 logger.warning("slot not renewed", run=run.reference, reason=str(error))
 
     try:
-        while place := await slots.ask(parts.agent_id, run.id):
+        while place := await slots.ask(parts.agent_id, holder):
             reply.show(answer, Progress("waiting_slot", place, slots.limit))
             await asyncio.sleep(SLOT_SECONDS)
         renewing = asyncio.create_task(renew())
@@ -200,7 +218,7 @@ async def _slot(run: Run, reply: Reply, answer: Answer, parts: Parts) -> AsyncIt
             await asyncio.gather(renewing, return_exceptions=True)
     finally:
         try:
-            await slots.free(parts.agent_id, run.id)
+            await slots.free(parts.agent_id, holder)
         except RedisError as error:
             logger.warning("slot not given back, it runs out by itself", run=run.reference, reason=str(error))
 

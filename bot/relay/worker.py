@@ -28,10 +28,8 @@ RECLAIM_SECONDS = 5.0
 """How often threads of dead workers are looked for."""
 AWAY_SECONDS = 1.0
 """Pause after Redis did not answer."""
-_LAST_WORDS_SECONDS = 10.0
+LAST_WORDS_SECONDS = 10.0
 """Time for the final states of answers that a shutdown broke off."""
-_STOPPED = -1
-"""Stands for a place in the queue: stopped while waiting."""
 
 
 @dataclass(slots=True)
@@ -44,6 +42,8 @@ class _Job:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     lost: bool = False
     """Whether another worker has the thread now."""
+    over: bool = False
+    """Whether this worker gave the thread back itself."""
 
 
 class Worker:
@@ -56,6 +56,7 @@ class Worker:
         self._max = max_runs
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: dict[str, _Job] = {}
+        self._entries: set[str] = set()
         self._draining = asyncio.Event()
         self.redis_ok = False
         """Whether the last look for work reached Redis."""
@@ -81,18 +82,26 @@ class Worker:
             await asyncio.gather(*loops, return_exceptions=True)
 
     async def drain(self, grace: float) -> None:
-        """Take nothing new; let running answers go on for `grace` seconds, then end or hand over the rest."""
+        """Take nothing new and hand over what was not asked yet; let running answers go on for `grace` seconds.
+
+        What has not ended by then is shown as interrupted. Cancelled, it leaves all of it to other workers at once.
+        """
         self._draining.set()
-        if self._tasks:
-            logger.info("draining", runs=len(self._tasks), seconds=grace)
-            await asyncio.wait(self._tasks, timeout=grace)
-        for job in list(self._jobs.values()):
-            job.control.shut_down()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_LAST_WORDS_SECONDS)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            for job in list(self._jobs.values()):
+                if not job.run.asked_at:
+                    job.control.shut_down()
+            if self._tasks:
+                logger.info("draining", runs=len(self._tasks), seconds=grace)
+                await asyncio.wait(self._tasks, timeout=grace)
+            for job in list(self._jobs.values()):
+                job.control.shut_down()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=LAST_WORDS_SECONDS)
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- taking work -----------------------------------------------------------------------------------
 
@@ -105,22 +114,28 @@ class Worker:
             try:
                 entries = await self._runs.next_entries(min(room, 50), READ_MS)
                 self.redis_ok = True
+                self._start(entries)
             except (RedisError, OSError) as error:
                 await self._away(error)
-                continue
-            self._start(entries)
+            except Exception:
+                # Deaf would be worse than noisy.
+                logger.exception("looking for work failed")
+                await asyncio.sleep(AWAY_SECONDS)
 
     async def _reclaim(self) -> None:
         while True:
             room = self._max - len(self._tasks)
             if room > 0:
                 try:
-                    entries = await self._runs.abandoned_entries(min(room, 50))
-                    if entries:
+                    # One of our own comes back here after Redis was away for long: its run goes on as it is.
+                    found = await self._runs.abandoned_entries(min(room, 50))
+                    if entries := [pair for pair in found if pair[0] not in self._entries]:
                         logger.info("took over threads of a dead worker", threads=len(entries))
                     self._start(entries)
                 except (RedisError, OSError) as error:
                     await self._away(error)
+                except Exception:
+                    logger.exception("looking for threads of dead workers failed")
             await asyncio.sleep(RECLAIM_SECONDS)
 
     async def _away(self, error: Exception) -> None:
@@ -142,6 +157,7 @@ class Worker:
 
     async def _thread(self, entry: str, thread: Thread) -> None:
         """One turn of a thread: its current run, to the end. Failures are logged; the entry is then found again."""
+        self._entries.add(entry)
         try:
             lease = await self._runs.lease(entry, thread)
             if lease is None:
@@ -149,8 +165,6 @@ class Worker:
             run = await self._runs.get(lease.run_id) if lease.run_id else None
             if run is None:
                 await self._runs.finish(lease, None)
-            elif run.question.thread.is_new:
-                await self._open_thread(lease, run)
             else:
                 await self._work(lease, run)
         except LeaseLostError:
@@ -159,39 +173,58 @@ class Worker:
             logger.error("redis failed a run, it is taken up again", thread=thread.key, reason=str(error))
         except Exception:
             logger.exception("a run failed unexpectedly, it is taken up again", thread=thread.key)
-
-    async def _open_thread(self, lease: Lease, run: Run) -> None:
-        """A command's run: post its root message, then let it wait in the thread that opened."""
-        try:
-            thread_ts = await self._platform.open_thread(run, self._saver(lease, run))
-        except CannotPostError as error:
-            logger.info("cannot open a thread", run=run.reference, reason=str(error))
-            run.state, run.ended_at = State.FAILED, self._parts.wall()
-            await self._runs.finish(lease, run)
-            return
-        await self._runs.open_thread(lease, thread_ts)
+        finally:
+            self._entries.discard(entry)
 
     async def _work(self, lease: Lease, run: Run) -> None:
+        """Do a run under its lease, which is renewed meanwhile."""
         job = self._jobs[run.id] = _Job(lease, run, Control())
+        if self._draining.is_set() and not run.asked_at:
+            job.control.shut_down()
         this = asyncio.current_task()
         assert this is not None
-        keeping = [asyncio.create_task(self._beat(job, this)), asyncio.create_task(self._inform(job))]
-        save = self._saver(lease, run)
-        reply = self._platform.reply(run, save)
+        beating = asyncio.create_task(self._beat(job, this))
         try:
-            ending = await self._relay(job, reply, save)
-            await self._close(job, ending)
-        except HandOver:
-            await self._runs.finish(lease, None)
+            if run.question.thread.is_new:
+                await self._open_thread(job)
+            else:
+                await self._answer(job)
         except asyncio.CancelledError:
             if job.lost:
                 raise LeaseLostError(lease.thread.key) from None
             raise
         finally:
             self._jobs.pop(run.id, None)
-            for task in keeping:
-                task.cancel()
-            await asyncio.gather(*keeping, return_exceptions=True)
+            await _end(beating)
+
+    async def _open_thread(self, job: _Job) -> None:
+        """A command's run: post its root message, then let it wait in the thread that opened."""
+        run = job.run
+        try:
+            thread_ts = await self._platform.open_thread(run, self._saver(job.lease, run))
+        except CannotPostError as error:
+            logger.info("cannot open a thread", run=run.reference, reason=str(error))
+            await self._close(job, Ending(State.FAILED))
+            return
+        job.over = True
+        await self._runs.open_thread(job.lease, thread_ts)
+
+    async def _answer(self, job: _Job) -> None:
+        """Relay the run, and keep those informed that wait behind it."""
+        save = self._saver(job.lease, job.run)
+        reply = self._platform.reply(job.run, save)
+        informing = asyncio.create_task(self._inform(job))
+        try:
+            ending = await self._relay(job, reply, save)
+        except HandOver:
+            ending = None
+        finally:
+            # Before the thread is given away: its next worker writes the replies of those that wait now.
+            await _end(informing)
+        if ending is None:
+            await self._runs.finish(job.lease, None)
+        else:
+            await self._close(job, ending)
 
     async def _relay(self, job: _Job, reply: Reply, save: Save) -> Ending:
         """The relay, and a last resort: a fault of our own ends the run too, or it would be taken up for ever."""
@@ -217,6 +250,7 @@ class Worker:
         while True:
             try:
                 await self._runs.finish(job.lease, run)
+                job.over = True
                 break
             except (RedisError, OSError) as error:
                 await self._away(error)
@@ -233,11 +267,14 @@ class Worker:
                 job.waiting = beat.waiting
                 job.news.set()
             except LeaseLostError:
-                job.lost = True
-                work.cancel()
+                if not job.over:
+                    job.lost = True
+                    work.cancel()
                 return
             except (RedisError, OSError) as error:
                 logger.warning("lease not renewed", run=job.run.reference, reason=str(error))
+            except Exception:
+                logger.exception("lease not renewed", run=job.run.reference)
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _inform(self, job: _Job) -> None:
@@ -253,24 +290,34 @@ class Worker:
                     return
                 except (RedisError, OSError) as error:
                     logger.warning("waiting question not informed", run=run_id, reason=str(error))
+                except Exception:
+                    logger.exception("waiting question not informed", run=run_id)
 
     async def _inform_one(self, job: _Job, run_id: str, place: int, shown: dict[str, int]) -> None:
         run = await self._runs.get(run_id)
         if run is None:
             return
-        place = _STOPPED if run.stop_by else place
-        if shown.get(run_id) == place:
-            return
-        shown[run_id] = place
         reply = self._platform.reply(run, self._saver(job.lease, run))
-        if place == _STOPPED:
-            # Its turn will come and end it; people see it stopped now.
-            await reply.finish(Answer(), stopped_early(run, self._parts))
-        else:
+        if run.stop_by:
+            ending = stopped_early(run, self._parts)
+            await reply.finish(Answer(), ending)
+            run.state, run.ended_at = ending.state, self._parts.wall()
+            await self._runs.end_waiting(job.lease, run)
+        elif shown.get(run_id) != place:
+            shown[run_id] = place
             await reply.open(Progress("waiting_thread", place))
 
     def _saver(self, lease: Lease, run: Run) -> Save:
+        """Saves of one run, one after another: two connections could bring them to Redis in the wrong order."""
+        lock = asyncio.Lock()
+
         async def save() -> None:
-            await self._runs.save(lease, run)
+            async with lock:
+                await self._runs.save(lease, run)
 
         return save
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
@@ -17,14 +18,19 @@ logger = log.get(__name__)
 
 SOCKET_SECONDS = 5
 """Longest wait for one answer; longer than the workers' blocking read."""
+_CONNECTIONS = 100
+"""Most connections of one process; small managed servers take a few hundred clients."""
 _OLDEST = (7, 0)
 """Debian 12's Redis is the oldest dialect the scripts are tested on."""
 
 
 def connect(url: str) -> Redis:
     """A client of `url`. Nothing is sent yet."""
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
+        # A burst waits for a connection instead of failing.
+        max_connections=_CONNECTIONS,
+        timeout=SOCKET_SECONDS,
         decode_responses=True,
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
@@ -32,8 +38,8 @@ def connect(url: str) -> Redis:
         # Short: a caller knows better than the connection what to do when Redis is away for longer.
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
         retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError],
-        max_connections=500,
     )
+    return Redis.from_pool(pool)
 
 
 async def open_store(settings: Settings) -> Redis:
@@ -59,9 +65,6 @@ async def open_store(settings: Settings) -> Redis:
             exceptions.NoPermissionError,
             exceptions.ResponseError,
         ) as error:
-            if isinstance(error, exceptions.BusyLoadingError):
-                await asyncio.sleep(wait)
-                continue
             await redis.aclose()
             raise SettingsError([f"REDIS_URL: the server refuses us: {error}"]) from None
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
@@ -69,7 +72,7 @@ async def open_store(settings: Settings) -> Redis:
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10)
     version = str(info.get("redis_version", "0.0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST:
         await redis.aclose()
         raise SettingsError([f"REDIS_URL: the server is version {version}; 7.0 or newer is needed"])
     return redis

@@ -1,7 +1,8 @@
 """The embedded server: a Valkey process of our own in a data folder, shared by whoever comes second.
 
 It runs detached, so that it outlives a `kill -9` of the bot, and writes an append-only file, so that it survives
-its own. Two servers on one folder would corrupt each other's file: starting is done under a lock on the folder.
+its own. Two servers on one folder would corrupt each other's file: starting is done under a lock on the folder, and
+the server inherits another lock that it holds for as long as it lives, also when it is too busy to answer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import stat
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -30,8 +33,12 @@ _SOCKET_PATH_MAX = 100
 """Bytes; the kernel takes 108 with the closing zero, macOS 104."""
 _CHECK_SECONDS = 2.0
 """How often it is looked whether the server still answers."""
-_START_SECONDS = 10
+_ANSWER_SECONDS = 2.0
+"""Longest wait for the answer to one look."""
+_START_SECONDS = 10.0
 """It takes 50 ms; a large append-only file is loaded within this."""
+_children: list[subprocess.Popen[bytes]] = []
+"""Servers this process started: kept, so that one that died is reaped when the next is started."""
 
 
 def url(data_dir: Path) -> str:
@@ -43,18 +50,15 @@ def url(data_dir: Path) -> str:
     folder = data_dir / "valkey"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / "start.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        socket = _socket(folder)
+        with _file(folder / "start.lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _answers(socket):
+                _start(folder, socket)
     except OSError as error:
         raise SettingsError(
             [f"DATA_DIR: {folder} cannot be used ({error.strerror}); give a writable folder"]
         ) from None
-    socket = _socket(folder)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _answers(socket):
-            _start(folder, socket)
-    finally:
-        os.close(lock)
     return f"unix://{socket}"
 
 
@@ -86,14 +90,16 @@ def _socket(folder: Path) -> Path:
     # The path is too long for a socket: one of our own elsewhere, named after the folder, closed to others.
     private = Path(tempfile.gettempdir()) / f"das-bot-{os.getuid()}"
     private.mkdir(mode=0o700, exist_ok=True)
-    info = private.stat()
-    if info.st_uid != os.getuid() or stat.S_IMODE(info.st_mode) & 0o077:
+    info = private.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or stat.S_IMODE(info.st_mode) & 0o077:
         raise SettingsError([f"DATA_DIR: {private} belongs to somebody else; give a shorter DATA_DIR"])
     return private / (hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16] + ".sock")
 
 
 def _answers(socket: Path) -> bool:
-    client = redis.Redis(unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0), socket_timeout=2)
+    client = redis.Redis(
+        unix_socket_path=str(socket), retry=Retry(NoBackoff(), 0), socket_timeout=_ANSWER_SECONDS
+    )
     try:
         return bool(client.ping())
     except redis.exceptions.BusyLoadingError:
@@ -104,8 +110,47 @@ def _answers(socket: Path) -> bool:
         client.close()
 
 
+@contextmanager
+def _file(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _start(folder: Path, socket: Path) -> None:
-    log = folder / "valkey.log"
+    """Start the server, unless one that does not answer yet holds the folder; then wait for it."""
+    deadline = time.monotonic() + _START_SECONDS
+    server_log = folder / "valkey.log"
+    failed = SettingsError(
+        [f"DATA_DIR: the embedded server did not start; see {server_log}, or set REDIS_URL"]
+    )
+    with _file(folder / "server.lock") as lock:
+        while not _lock(lock):
+            if _answers(socket):
+                return
+            if time.monotonic() > deadline:
+                raise SettingsError(
+                    [f"DATA_DIR: the server of {folder} runs but does not answer; see {server_log}"]
+                )
+            time.sleep(0.01)
+        server = _run(folder, socket, server_log, lock)
+    while not _answers(socket):
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise failed
+        time.sleep(0.01)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _run(folder: Path, socket: Path, server_log: Path, lock: int) -> subprocess.Popen[bytes]:
     options = {
         "port": "0",
         "unixsocket": str(socket),
@@ -115,21 +160,19 @@ def _start(folder: Path, socket: Path) -> None:
         "appendfsync": "everysec",
         "maxmemory-policy": "noeviction",
         "save": "",
-        "logfile": str(log),
+        "logfile": str(server_log),
     }
     command = [str(get_binary_path())] + [
         part for key, value in options.items() for part in (f"--{key}", value)
     ]
-    subprocess.Popen(
+    server = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         cwd=folder,
+        pass_fds=[lock],
     )
-    deadline = time.monotonic() + _START_SECONDS
-    while not _answers(socket):
-        if time.monotonic() > deadline:
-            raise SettingsError([f"DATA_DIR: the embedded server did not start; see {log}, or set REDIS_URL"])
-        time.sleep(0.01)
+    _children[:] = [child for child in [*_children, server] if child.poll() is None]
+    return server

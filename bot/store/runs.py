@@ -168,7 +168,7 @@ class Runs:
 
     async def rate(self, run_id: str, user: str, rating: str) -> None:
         """Keep what somebody thinks of an answer ("like" or "dislike") with its run."""
-        await self._script("rate", [keys.run(run_id)], [f"rating:{user}", rating])
+        await self._script("keep_rating", [keys.run(run_id)], [f"rating:{user}", rating])
 
     async def current(self, thread: Thread) -> str:
         """The id of the run at the head of a thread's queue, "" when it rests."""

@@ -143,7 +143,7 @@ local target = earlier or redis.call('LINDEX', queue, 0) or ''
 redis.call('SET', message, target, 'PX', life)
 return {target, earlier and 0 or 1}
 
--- name: rate
+-- name: keep_rating
 -- Keep a rating with a run, if its record is still there.
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
@@ -190,3 +190,26 @@ else
 end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, life * 4) end
 return place
+
+-- name: rate
+-- Slack's budget, a GCRA in milliseconds: 0 when a call may be made (it is counted), else how long to wait.
+local arrival, closed = unpack(KEYS)
+local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local shut = tonumber(redis.call('GET', closed) or '0')
+if shut > now then return shut - now end
+local due = math.max(tonumber(redis.call('GET', arrival) or '0'), now)
+if due - burst > now then return due - burst - now end
+redis.call('SET', arrival, due + interval, 'PX', due + interval - now + 1000)
+return 0
+
+-- name: rate_close
+-- Slack answered 429: the lane is closed for so long, and opens without a burst.
+local arrival, closed = unpack(KEYS)
+local time = redis.call('TIME')
+local shut = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])
+if shut > tonumber(redis.call('GET', closed) or '0') then
+  redis.call('SET', closed, shut, 'PX', tonumber(ARGV[1]) + 1000)
+end
+return 0

@@ -20,13 +20,20 @@ class Sessions:
     async def session_of(self, thread: Thread) -> str:
         """The thread's session id, a new UUIDv4 when it has none yet. Two askers get the same one."""
         key = keys.thread(thread.key)
-        await self._redis.hsetnx(key, "session_id", str(uuid.uuid4()))
-        await self._redis.pexpire(key, self._lives.session)
-        return str(await self._redis.hget(key, "session_id"))
+        # One step: somebody may forget the session between two, and a key made by half of it would never run out.
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hsetnx(key, "session_id", str(uuid.uuid4()))
+            pipe.pexpire(key, self._lives.session)
+            pipe.hget(key, "session_id")
+            *_, session_id = await pipe.execute()
+        return str(session_id)
 
     async def adopt(self, thread: Thread, session_id: str) -> None:
         """The service says the session has another id: use that one from now on."""
-        await self._redis.hset(keys.thread(thread.key), "session_id", session_id)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.thread(thread.key), "session_id", session_id)
+            pipe.pexpire(keys.thread(thread.key), self._lives.session)
+            await pipe.execute()
 
     async def forget(self, thread: Thread) -> None:
         """Begin a new session with the thread's next question."""
