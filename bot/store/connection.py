@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -24,6 +25,23 @@ _OLDEST = (7, 0)
 """Debian 12's Redis is the oldest dialect the scripts are tested on."""
 
 
+class _Cancellable:
+    """Mixed into redis-py's connections so that cancelling whoever sends a command is never lost.
+
+    They send under asyncio.wait_for, and before Python 3.12 that drops a cancellation which arrives while the sending
+    is done already. A task cancelled once would then go on for ever.
+    """
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
+        if task and task.cancelling() > before:
+            # The command has left and nobody will read its answer.
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+            raise asyncio.CancelledError
+
+
 def connect(url: str) -> Redis:
     """A client of `url`. Nothing is sent yet."""
     pool = BlockingConnectionPool.from_url(
@@ -39,6 +57,8 @@ def connect(url: str) -> Redis:
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
         retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError],
     )
+    plain = pool.connection_class
+    pool.connection_class = type(f"Cancellable{plain.__name__}", (_Cancellable, plain), {})
     return Redis.from_pool(pool)
 
 
