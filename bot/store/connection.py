@@ -9,7 +9,7 @@ from typing import Any
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 
 from bot import log
 from bot.settings import Settings, SettingsError
@@ -72,27 +72,42 @@ async def open_store(settings: Settings) -> Redis:
     if url == "embedded":
         url = await asyncio.to_thread(embedded.url, settings.data_dir)
     try:
-        redis = connect(url)
+        version = await _version(url)
     except ValueError as error:
         raise SettingsError([f"REDIS_URL: {error}"]) from None
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST:
+        raise SettingsError([f"REDIS_URL: the server is version {version}; 7.0 or newer is needed"])
+    return connect(url)
+
+
+async def _version(url: str) -> str:
+    """The server's version, waiting while it is away. Without retries of the client's: they hide who refuses us."""
+    probe = Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=SOCKET_SECONDS,
+        socket_connect_timeout=SOCKET_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
     wait = 0.5
-    while True:
-        try:
-            info = await redis.info("server")
-            break
-        except (
-            exceptions.AuthenticationError,
-            exceptions.NoPermissionError,
-            exceptions.ResponseError,
-        ) as error:
-            await redis.aclose()
-            raise SettingsError([f"REDIS_URL: the server refuses us: {error}"]) from None
-        except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
-            logger.warning("redis is away, trying again", reason=str(error), seconds=wait)
+    try:
+        while True:
+            try:
+                return str((await probe.info("server")).get("redis_version", ""))
+            except (exceptions.RedisError, OSError) as error:
+                if _is_refusal(error):
+                    reason = f"the server refuses us: {error}; check user and password"
+                    raise SettingsError([f"REDIS_URL: {reason}"]) from None
+                logger.warning("redis is away, trying again", reason=str(error), seconds=wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10)
-    version = str(info.get("redis_version", "0.0"))
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST:
-        await redis.aclose()
-        raise SettingsError([f"REDIS_URL: the server is version {version}; 7.0 or newer is needed"])
-    return redis
+    finally:
+        await probe.aclose()
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether the server answered and said no. redis-py wraps that in a ConnectionError of its own."""
+    refusals = (exceptions.AuthenticationError, exceptions.ResponseError)
+    while error is not None and not isinstance(error, refusals):
+        error = error.__cause__
+    return error is not None

@@ -170,7 +170,7 @@ async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
         keys.lease("x"), keys.slot("x", "x"), keys.THREADS, keys.FENCE,
     ]  # fmt: skip
     pattern = re.compile("|".join(re.escape(key).replace(":x", ":[^:].*") for key in known))
-    found = await redis.keys()
+    found = [str(key) for key in await redis.keys()]
     assert len(found) >= 14
     for key in found:
         assert key.startswith("{das-bot}:") and pattern.fullmatch(key), key

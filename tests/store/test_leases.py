@@ -42,9 +42,7 @@ async def end(runs: Runs, lease: Lease) -> None:
 async def look_dead(redis: Redis, lease: Lease, owner: str) -> None:
     """As if the holder had not been heard of for a minute."""
     await redis.delete(keys.lease(lease.thread.key))
-    await redis.execute_command(
-        "XCLAIM", keys.THREADS, keys.GROUP, owner, 0, lease.entry, "IDLE", 60_000, "JUSTID"
-    )
+    await redis.xclaim(keys.THREADS, keys.GROUP, owner, 0, [lease.entry], idle=60_000, justid=True)
 
 
 async def test_runs_of_a_thread_come_in_order_one_at_a_time_and_threads_do_not_wait(
@@ -152,9 +150,7 @@ async def test_a_live_worker_is_not_robbed(runs: Runs, others: Runs, redis: Redi
     lease = await take(runs)
     assert await others.abandoned_entries(10) == []
     # Its entry looks idle, its lease is there: whoever claims it comes away with nothing, and it goes on.
-    await redis.execute_command(
-        "XCLAIM", keys.THREADS, keys.GROUP, "one", 0, lease.entry, "IDLE", 60_000, "JUSTID"
-    )
+    await redis.xclaim(keys.THREADS, keys.GROUP, "one", 0, [lease.entry], idle=60_000, justid=True)
     [(entry, thread)] = await others.abandoned_entries(10)
     assert await others.lease(entry, thread) is None
     await runs.beat(lease)
