@@ -58,6 +58,7 @@ class Worker:
         self._jobs: dict[str, _Job] = {}
         self._entries: set[str] = set()
         self._draining = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
         self.redis_ok = False
         """Whether the last look for work reached Redis."""
 
@@ -73,13 +74,19 @@ class Worker:
 
     async def run(self) -> None:
         """Take work until drained. Never raises for a Redis that is away: it looks again."""
-        loops = [asyncio.create_task(self._read()), asyncio.create_task(self._reclaim())]
+        self._reading = asyncio.create_task(self._read())
+        reclaiming = asyncio.create_task(self._reclaim())
         try:
             await self._draining.wait()
+            await self._last_read()
         finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await _end(reclaiming)
+            await _end(self._reading)
+
+    async def _last_read(self) -> None:
+        """Let the read under way end: work that is being delivered to us would lie idle until our lease ran out."""
+        if self._reading:
+            await asyncio.wait({self._reading}, timeout=2 * READ_MS / 1000)
 
     async def drain(self, grace: float) -> None:
         """Take nothing new and hand over what was not asked yet; let running answers go on for `grace` seconds.
@@ -88,6 +95,7 @@ class Worker:
         """
         self._draining.set()
         try:
+            await self._last_read()
             for job in list(self._jobs.values()):
                 if not job.run.asked_at:
                     job.control.shut_down()
@@ -106,10 +114,10 @@ class Worker:
     # -- taking work -----------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        while True:
+        while not self._draining.is_set():
             room = self._max - len(self._tasks)
             if room <= 0:
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(self._tasks, timeout=READ_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
                 continue
             try:
                 entries = await self._runs.next_entries(min(room, 50), READ_MS)
@@ -163,7 +171,7 @@ class Worker:
             if lease is None:
                 return  # Somebody holds it; should they be dead, the entry is claimed again later.
             run = await self._runs.get(lease.run_id) if lease.run_id else None
-            if run is None:
+            if run is None or (self._draining.is_set() and not run.asked_at):
                 await self._runs.finish(lease, None)
             else:
                 await self._work(lease, run)
@@ -179,8 +187,6 @@ class Worker:
     async def _work(self, lease: Lease, run: Run) -> None:
         """Do a run under its lease, which is renewed meanwhile."""
         job = self._jobs[run.id] = _Job(lease, run, Control())
-        if self._draining.is_set() and not run.asked_at:
-            job.control.shut_down()
         this = asyncio.current_task()
         assert this is not None
         beating = asyncio.create_task(self._beat(job, this))

@@ -1,0 +1,254 @@
+"""Workers between a real Valkey and doubles of the protocols: a backend led by hand, a platform of lists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.model.answer import Answer
+from bot.model.ending import Ending, Progress
+from bot.model.event import Event, RunFinished, TextMessageContent
+from bot.model.question import Question, Thread
+from bot.model.run import Run
+from bot.relay.relay import Parts, Sentences
+from bot.relay.reply import CannotPostError, Save
+from bot.relay.worker import Worker
+from bot.store import keys
+from bot.store.connection import connect
+from bot.store.runs import Lease, Runs
+from bot.store.sessions import Sessions
+from bot.store.slots import Slots
+
+THREAD = Thread("T1", "C1", "1.0")
+
+
+class HandLedBackend:
+    """A backend whose answers a test gives piece by piece, by question."""
+
+    name = "hand-led"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.open = 0
+        self.most_open = 0
+        self.refuse: dict[str, Exception] = {}
+        self._pieces: dict[str, asyncio.Queue[Event | Exception]] = {}
+
+    def feed(self, question: str, *pieces: Event | Exception) -> None:
+        for piece in pieces:
+            self._pieces.setdefault(question, asyncio.Queue()).put_nowait(piece)
+
+    def answer(self, question: str, text: str = "because") -> None:
+        self.feed(question, TextMessageContent("m", text), RunFinished())
+
+    @asynccontextmanager
+    async def ask(
+        self, question: str, *, session_id: str, agent_id: str = ""
+    ) -> AsyncIterator[AsyncIterator[Event]]:
+        self.asked.append(question)
+        if question in self.refuse:
+            raise self.refuse[question]
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            yield self._read(question)
+        finally:
+            self.open -= 1
+
+    async def _read(self, question: str) -> AsyncIterator[Event]:
+        queue = self._pieces.setdefault(question, asyncio.Queue())
+        while True:
+            piece = await queue.get()
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+            if isinstance(piece, RunFinished):
+                return
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass
+class World:
+    """What a person sees of each question: the lines written, in order, by the text of the question."""
+
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    posts: dict[str, int] = field(default_factory=dict)
+    roots: list[str] = field(default_factory=list)
+    break_finish: Exception | None = None
+    break_reply: Exception | None = None
+    break_writing: Exception | None = None
+    cannot_post: bool = False
+    broke: int = 0
+    hold_open: asyncio.Event | None = None
+    hold_root: asyncio.Event | None = None
+
+    def say(self, question: str, line: str) -> None:
+        self.lines.setdefault(question, []).append(line)
+
+    def endings(self, question: str) -> list[str]:
+        return [line for line in self.lines.get(question, []) if line.startswith("END")]
+
+
+class WrittenReply:
+    """One reply, written into the world; its message is posted once and remembered with the run."""
+
+    def __init__(self, world: World, run: Run, save: Save) -> None:
+        self._world, self._run, self._save = world, run, save
+        self._question = run.question.text
+        self._last = ""
+
+    async def open(self, progress: Progress) -> None:
+        if self._world.hold_open:
+            await self._world.hold_open.wait()
+        await self._post()
+        self._world.say(self._question, f"{progress.doing} {progress.place}")
+
+    async def _post(self) -> None:
+        if not self._run.reply_ts:
+            self._world.posts[self._question] = self._world.posts.get(self._question, 0) + 1
+            self._run.reply_ts = [f"ts-{self._question}"]
+            await self._save()
+
+    def show(self, answer: Answer, progress: Progress) -> None:
+        line = f"{progress.doing} {progress.place} {answer.text}".strip()
+        if line != self._last:
+            self._last = line
+            self._world.say(self._question, line)
+
+    async def keep_writing(self) -> None:
+        if self._world.break_writing:
+            raise self._world.break_writing
+        await asyncio.Event().wait()
+
+    async def finish(self, answer: Answer, ending: Ending) -> None:
+        if self._world.break_finish:
+            raise self._world.break_finish
+        await self._post()
+        self._world.say(self._question, f"END {ending.state} {ending.reason}|{answer.text}")
+
+    async def recover(self, ending: Ending) -> None:
+        self._world.say(self._question, f"END {ending.state} {ending.reason}|")
+
+
+class WrittenPlatform:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def reply(self, run: Run, save: Save) -> WrittenReply:
+        if self._world.break_reply:
+            self._world.broke += 1
+            raise self._world.break_reply
+        return WrittenReply(self._world, run, save)
+
+    async def open_thread(self, run: Run, save: Save) -> str:
+        run.posting = True
+        await save()
+        if self._world.cannot_post:
+            raise CannotPostError("not_in_channel")
+        self._world.roots.append(run.question.text)
+        if self._world.hold_root:
+            await self._world.hold_root.wait()
+        return "5.0"
+
+
+def _say(name: str, language: str, **values: object) -> str:
+    return " ".join([name, *(f"{key}={value}" for key, value in values.items())])
+
+
+class Stage:
+    """Workers on one store, and what they write."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.world, self.backend = World(), HandLedBackend()
+        self.runs = Runs(redis, keys.Lives(), "intake")
+        self.now = 1_000_000.0
+        self.limit = 1
+        self._lives: list[asyncio.Task[None]] = []
+        self.workers: list[Worker] = []
+
+    async def ask(self, text: str, thread: Thread = THREAD) -> str:
+        question = Question(thread, f"{thread.thread_ts}-{text}", "U1", "T1", text, "mention")
+        return (await self.runs.accept(question)).run_id
+
+    def worker(self, *, max_runs: int = 10, wall: Callable[[], float] | None = None) -> Worker:
+        """One more worker, as of another process, at work."""
+        sentences = Sentences(lambda error, language: f"explained {error.code}", _say)
+        slots = Slots(self.redis, self.limit)
+        extra = {"wall": wall} if wall else {}
+        parts = Parts(self.backend, Sessions(self.redis, keys.Lives()), slots, sentences, **extra)
+        runs = Runs(self.redis, keys.Lives(), f"worker{len(self.workers)}")
+        worker = Worker(runs, WrittenPlatform(self.world), parts, max_runs=max_runs)
+        self.workers.append(worker)
+        self._lives.append(asyncio.create_task(worker.run()))
+        return worker
+
+    async def kill(self, number: int) -> None:
+        """As kill -9: nothing is cleaned up in Redis, and everybody else finds the worker silent for a minute."""
+        worker = self.workers[number]
+        self._lives[number].cancel()
+        jobs = list(worker._jobs.values())
+
+        async def gone(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        for runs_method in ("finish", "save", "beat", "open_thread", "end_waiting"):
+            setattr(worker._runs, runs_method, gone)
+        worker._parts.slots.free = gone  # type: ignore[method-assign]
+        tasks = list(worker._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait({asyncio.gather(*tasks, return_exceptions=True)}, timeout=0)
+        for job in jobs:
+            await self.look_dead(job.lease, worker._runs.consumer)
+        for held in await self.redis.keys("*slot*"):
+            await self.redis.delete(held)
+
+    async def look_dead(self, lease: Lease, owner: str) -> None:
+        await self.redis.delete(keys.lease(lease.thread.key))
+        await self.redis.xclaim(keys.THREADS, keys.GROUP, owner, 0, [lease.entry], idle=60_000, justid=True)
+
+    async def state(self, run_id: str) -> str:
+        run = await self.runs.get(run_id)
+        return run.state if run else ""
+
+    # Polled: what is waited for happens in Redis as often as in this process.
+
+    async def until(self, predicate: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not predicate():  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+
+    async def until_state(self, run_id: str, *states: str) -> None:
+        async with asyncio.timeout(10):
+            while await self.state(run_id) not in states:  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+
+    async def end(self) -> None:
+        for worker in self.workers:
+            await worker.drain(0)
+        for life in self._lives:
+            life.cancel()
+        await asyncio.gather(*self._lives, return_exceptions=True)
+
+
+@pytest.fixture
+async def stage(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    """A stage without workers; its intervals are short, its leases as long as ever."""
+    for name in ("BEAT_SECONDS", "RECLAIM_SECONDS", "AWAY_SECONDS"):
+        monkeypatch.setattr(f"bot.relay.worker.{name}", 0.005)
+    monkeypatch.setattr("bot.relay.worker.READ_MS", 20)
+    monkeypatch.setattr("bot.relay.worker.LAST_WORDS_SECONDS", 0.3)
+    monkeypatch.setattr("bot.relay.relay.SLOT_SECONDS", 0.005)
+    redis = connect(valkey_url)
+    stage = Stage(redis)
+    await stage.runs.prepare()
+    yield stage
+    await stage.end()
+    await redis.aclose()
