@@ -51,10 +51,9 @@ def register(app: AsyncApp, desk: Desk) -> None:
 
 def diagnosis(text: str) -> str:
     """The question behind `/das-diagnose <instance> [what is wrong]`, "" when no instance is named."""
-    instance, _, wrong = text.partition(" ")
+    instance, wrong = [*text.split(None, 1), "", ""][:2]
     if not _INSTANCE.match(instance):
         return ""
-    wrong = wrong.strip()
     if language_of(wrong) == "zh":
         return f"诊断实例 {instance}：{wrong}"
     return f"Diagnose {instance}: {wrong}" if wrong else f"Diagnose {instance}"

@@ -1,0 +1,135 @@
+"""Slash commands: acked after the durable write, a visible root message, the answer in its thread."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.slack.intake import commands
+
+ANA, BEN, OPS, RANDOM, DM = "U0ANA00001", "U0BEN00001", "C0DBOPS001", "C0RANDOM01", "D0ANA00001"
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("rm-bp1abc", "Diagnose rm-bp1abc"),
+        ("rm-bp1abc slow since 9:40", "Diagnose rm-bp1abc: slow since 9:40"),
+        ("rm-bp1abc   写入很慢", "诊断实例 rm-bp1abc：写入很慢"),
+        ("rm-bp1abc\nslow", "Diagnose rm-bp1abc: slow"),
+        ("PC-2zeabc", "Diagnose PC-2zeabc"),
+        ("", ""),
+        ("slow", ""),
+        ("why is rm-bp1abc slow", ""),
+        ("rm- slow", ""),
+        ("rm-bp1abc;drop", ""),
+    ],
+)
+def test_diagnosis(text: str, question: str) -> None:
+    assert commands.diagnosis(text) == question
+
+
+def root(house: Any, channel: str = OPS) -> Any:
+    roots = [
+        m for m in house.workspace.messages.of(channel) if m.bot_id and not m.is_reply and not m.ephemeral_for
+    ]
+    return roots[0] if roots else None
+
+
+@pytest.mark.parametrize("channel", [OPS, DM])
+async def test_the_answer_stands_below_a_visible_root_message(house: Any, channel: str) -> None:
+    done = await house.workspace.command(ANA, channel, "/das-diagnose", "rm-bp1demo0001 slow & locked")
+    assert done.ok and done.response is None
+    await house.workspace.until(lambda: root(house, channel))
+    assert root(house, channel).text == f"<@{ANA}> asked: Diagnose rm-bp1demo0001: slow &amp; locked"
+    answer = await house.answer(channel, root(house, channel).ts)
+    (run,) = await house.ended(1)
+    assert (run["surface"], run["thread_ts"], run["text"]) == (
+        "command",
+        answer.thread_ts,
+        "Diagnose rm-bp1demo0001: slow & locked",
+    )
+    house.workspace.say(ANA, channel, "and yesterday?", answer.thread_ts)
+    await house.answer(channel, answer.thread_ts, 2)
+    await house.taken(2)
+
+
+async def test_the_write_comes_before_the_ack(house: Any) -> None:
+    done = await house.workspace.command(ANA, OPS, "/das-ask", "why is rm-bp1demo0001 slow?")
+    assert done.ok
+    assert len(await house.runs()) == 1
+    (delivery,) = (d for d in house.workspace.deliveries if d.kind == "slash_commands")
+    assert delivery.latency < 3
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "says"),
+    [
+        ("/das-ask", "", "Usage: `/das-ask <question>`"),
+        ("/das-ask", "  \n ", "Usage: `/das-ask <question>`"),
+        ("/das-ask", "@das", "Usage: `/das-ask <question>`"),
+        ("/das-diagnose", "", "Usage: `/das-diagnose <instance>"),
+        ("/das-diagnose", "everything is slow", "Usage: `/das-diagnose <instance>"),
+        ("/das-help", "", "*Ask the database agent*"),
+        ("/das-help", "me", "*Ask the database agent*"),
+        ("/das-ask", "x" * 32_001, "The question has 32,001 characters"),
+    ],
+)
+async def test_private_answers(house: Any, command: str, text: str, says: str) -> None:
+    done = await house.workspace.command(ANA, OPS, command, text)
+    assert done.ok and done.response["text"].startswith(says)
+    await house.private_line(ANA, OPS)
+    await house.taken(0)
+    assert root(house) is None
+
+
+@pytest.mark.parametrize("text", ["why?", "为什么？"])
+async def test_a_channel_without_the_bot_gets_a_private_hint_and_nothing_else(house: Any, text: str) -> None:
+    done = await house.workspace.command(ANA, RANDOM, "/das-ask", text)
+    assert done.ok and done.response is None
+    line = await house.private_line(ANA, RANDOM)
+    assert "`/invite @das`" in line.text
+    (run,) = await house.ended(1)
+    assert run["state"] == "failed"
+    assert [m for m in house.workspace.messages.of(RANDOM) if not m.ephemeral_for] == []
+    assert list(house.das.requests) == []
+
+
+async def test_one_trigger_is_one_run(house: Any) -> None:
+    await house.workspace.command(ANA, OPS, "/das-ask", "why is rm-bp1demo0001 slow?")
+    payload = house.workspace.deliveries[0].payload
+    again = [house.workspace._dispatcher.send("slash_commands", payload) for _ in range(5)]
+    await asyncio.gather(*(house.workspace._dispatcher.finished(delivery) for delivery in again))
+    await house.taken(1)
+
+
+@pytest.mark.parametrize("fault", ["away", "silent"])
+async def test_a_command_while_redis_is_away_gets_a_private_sentence(
+    house: Any, monkeypatch: pytest.MonkeyPatch, fault: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(*_: Any, **__: Any) -> Any:
+        if fault == "silent":
+            await asyncio.Event().wait()
+        raise ConnectionRefusedError("xoxb-1234567890-secret refused at redis://:hunter2@host")
+
+    from redis.exceptions import ConnectionError as RedisAway
+
+    async def away(*_: Any, **__: Any) -> Any:
+        try:
+            return await broken()
+        except ConnectionRefusedError as error:
+            raise RedisAway(str(error)) from error
+
+    monkeypatch.setattr(commands, "_STORE_SECONDS", 0.02)
+    with monkeypatch.context() as patch:
+        patch.setattr(Redis, "execute_command", away)
+        done = await house.workspace.command(ANA, OPS, "/das-ask", "why?")
+    assert done.ok
+    text = done.response["text"]
+    assert text.startswith("Something went wrong on our side. Reference ")
+    reference = text.rsplit(" ", 1)[1]
+    assert "hunter2" not in text and "xoxb" not in text and "Traceback" not in text
+    log = "".join(capfd.readouterr())
+    assert f"reference={reference}" in log or f'"{reference}"' in log
+    await house.taken(0)
