@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -177,12 +178,11 @@ class Stage:
         question = Question(thread, f"{thread.thread_ts}-{text}", "U1", "T1", text, "mention")
         return (await self.runs.accept(question)).run_id
 
-    def worker(self, *, max_runs: int = 10, wall: Callable[[], float] | None = None) -> Worker:
+    def worker(self, *, max_runs: int = 10, wall: Callable[[], float] = time.time) -> Worker:
         """One more worker, as of another process, at work."""
         sentences = Sentences(lambda error, language: f"explained {error.code}", _say)
         slots = Slots(self.redis, self.limit)
-        extra = {"wall": wall} if wall else {}
-        parts = Parts(self.backend, Sessions(self.redis, keys.Lives()), slots, sentences, **extra)
+        parts = Parts(self.backend, Sessions(self.redis, keys.Lives()), slots, sentences, wall=wall)
         runs = Runs(self.redis, keys.Lives(), f"worker{len(self.workers)}")
         worker = Worker(runs, WrittenPlatform(self.world), parts, max_runs=max_runs)
         self.workers.append(worker)
@@ -200,7 +200,7 @@ class Stage:
 
         for runs_method in ("finish", "save", "beat", "open_thread", "end_waiting"):
             setattr(worker._runs, runs_method, gone)
-        worker._parts.slots.free = gone  # type: ignore[method-assign]
+        setattr(worker._parts.slots, "free", gone)  # noqa: B010 (mypy takes no assignment to a method)
         tasks = list(worker._tasks)
         for task in tasks:
             task.cancel()
