@@ -9,17 +9,19 @@ from typing import Any, Literal
 
 import structlog
 
-from bot.redact import redact
+from bot.redact import HIDDEN, is_secret_name, redact
 
 _NOISY = ("slack_bolt", "slack_sdk", "aiohttp", "httpx", "httpcore", "asyncio", "alibabacloud_credentials")
 """Libraries whose own lines are kept to warnings: some of them log request bodies and targets."""
 
 
-def _redacted(value: Any) -> Any:
+def _redacted(value: Any, name: str = "") -> Any:
+    if isinstance(value, (str, bytes)) and value and is_secret_name(name):
+        return HIDDEN
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {key: _redacted(item) for key, item in value.items()}
+        return {key: _redacted(item, str(key)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_redacted(item) for item in value]
     return value if isinstance(value, (int, float, bool, type(None))) else redact(str(value))
@@ -28,7 +30,7 @@ def _redacted(value: Any) -> Any:
 def _redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
         if not key.startswith("_") and key != "exc_info":
-            event[key] = _redacted(value)
+            event[key] = _redacted(value, key)
     return event
 
 

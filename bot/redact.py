@@ -1,6 +1,8 @@
 """Secrets out of text: before every Slack write and every log line. Pure.
 
-Errs on the side of hiding: a hidden word costs a click in the console, a shown key costs a rotation.
+Errs on the side of hiding: a hidden word costs a click in the console, a shown key costs a rotation. Redacting twice
+changes nothing more. Every repetition in a pattern is bounded, or what follows it cannot match what it repeats, so
+the time grows with the length of the text.
 """
 
 from __future__ import annotations
@@ -10,41 +12,46 @@ import re
 HIDDEN = "[hidden]"
 
 _NAME = (
-    r"(?:access[_-]?key[_-]?secret|access[_-]?key(?:[_-]?id)?|secret[_-]?key|client[_-]?secret|security[_-]?token"
+    r"(?:access[\s_-]?key[\s_-]?secret|access[\s_-]?key(?:[\s_-]?id)?|secret[_-]?key|client[_-]?secret"
+    r"|security[_-]?token"
     r"|sts[_-]?token|api[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|private[_-]?key"
     r"|signing[_-]?secret|password|passwd|passphrase|pwd|secret|口令|密码)"
 )
+_NO_SECRET = (
+    r"(?![\"'`]?(?:\?|null|none|true|false|%s|\*{3,}|\.{3}|…|<[^<>\n]{1,40}>|\[hidden\])(?![A-Za-z0-9_]))"
+)
+"""Values that only stand for one: placeholders of SQL, of documentation, and our own."""
+KEY_ID = re.compile(r"(?:LTAI|\bSTS\.)[A-Za-z0-9]{8,}")
+"""An access key's id. The secret belonging to it has no shape of its own, but stands close behind."""
+BARE_SECRET = re.compile(r"(?<![A-Za-z0-9])(?:[A-Za-z0-9]{30}|[A-Za-z0-9]{40,46})(?![A-Za-z0-9])")
+"""30 letters and digits, or the 40 to 46 of a temporary secret."""
+_CLOSE_BEHIND = 200
+"""Characters behind a key's id in which its secret is looked for."""
 _RULES: list[tuple[re.Pattern[str], str]] = [
-    # Alibaba Cloud access key ids, and the 30 letters and digits of a secret right after one.
-    (
-        re.compile(
-            r"\b(?:LTAI|STS\.)[A-Za-z0-9]{8,}\b(?:([\s,;:/|\"']{1,12})[A-Za-z0-9]{30}(?![A-Za-z0-9]))?"
-        ),
-        HIDDEN,
-    ),
+    (KEY_ID, HIDDEN),
     (re.compile(r"\bCAIS[A-Za-z0-9+/=_-]{60,}"), HIDDEN),
     # Slack tokens and hook URLs.
-    (re.compile(r"\bx(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}", re.I), HIDDEN),
+    (re.compile(r"x(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}", re.I), HIDDEN),
     (re.compile(r"https?://hooks\.slack(?:-gov)?\.com/[^\s\"'<>)]+", re.I), HIDDEN),
     (re.compile(r"https?://oapi\.dingtalk\.com/robot/send\?[^\s\"'<>)]+", re.I), HIDDEN),
     # Other well-known shapes.
-    (re.compile(r"\bAKIA[0-9A-Z]{16}\b"), HIDDEN),
-    (re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}"), HIDDEN),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"), HIDDEN),
+    (re.compile(r"AKIA[0-9A-Z]{16}"), HIDDEN),
+    (re.compile(r"gh[pousr]_[A-Za-z0-9]{20,}"), HIDDEN),
+    (re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"), HIDDEN),
     (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
         HIDDEN,
     ),
     # user:password@host in a URL: the user may stay.
     (
-        re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://[^\s:/@\"'<>]{0,128}):[^\s@\"'<>]{1,256}@"),
+        re.compile(r"(?i)([a-z0-9+.-]{1,20}://[^\s:/@\"'<>]{0,128}):[^\s@\"'<>]{1,256}@"),
         rf"\1:{HIDDEN}@",
     ),
     (
-        re.compile(r"(?i)(\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?:[a-z0-9-]{2,32}\s+)?[^\s\"']{4,}"),
+        re.compile(r"(?i)(authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?:[a-z0-9-]{2,32}\s+)?[^\s\"']{4,}"),
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
     (
         re.compile(
             r"(?i)(\bidentified\s+(?:with\s+\S{1,64}\s+)?by\s+(?:password\s+)?)('[^'\n]*'?|\"[^\"\n]*\"?)"
@@ -54,8 +61,22 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
     # name = value, name: "value", "name": "value". A value cut off by the end of the text is hidden too.
     (
         re.compile(
-            rf"(?i)((?<![a-z]){_NAME}\\?[\"'`*]{{0,3}}(?:\s+is|是|为)?\s{{0,3}}(?:=>|[:=：])[*]{{0,2}}\s{{0,3}})"
+            rf"(?i)({_NAME}\\?[\"'`*]{{0,3}}(?:\s+is|是|为)?\s{{0,3}}(?:=>|[:=：])[*]{{0,2}}\s{{0,3}})"
+            rf"(?![\s*]){_NO_SECRET}"
             r"(\\?\"(?:[^\"\\\n]|\\[^\n])*\"?|'[^'\n]*'?|`[^`\n]*`?|[^\s,;\"'`&)}\]|，；]+)"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    # "the password is hunter2": in a sentence only what has a digit or a sign in it looks like one.
+    (
+        re.compile(
+            rf"(?i)({_NAME}[\"'`*]{{0,3}}\s{{1,3}}(?:is|was)\s{{1,3}})(?=[^\s\d]{{0,64}}[\d!#$%^&*@])[^\s\"'`]+"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (
+        re.compile(
+            rf"((?:口令|密码)[\"'`*]{{0,3}}\s{{0,3}}[是为]\s{{0,3}}[\"'`]?){_NO_SECRET}[\x21-\x26\x28-\x7e]{{4,}}"
         ),
         rf"\1{HIDDEN}",
     ),
@@ -71,6 +92,37 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
 
 def redact(text: str) -> str:
     """`text` with everything that looks like a credential replaced by `[hidden]`."""
+    if "LTAI" in text or "STS." in text:
+        text = _without_partners(text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _without_partners(text: str) -> str:
+    """Hide what stands close behind a key's id and looks like its secret."""
+    parts = []
+    done = 0
+    for key in KEY_ID.finditer(text):
+        begin, end = max(done, key.end()), min(len(text), key.end() + _CLOSE_BEHIND)
+        if begin >= end:
+            continue
+        # Not to take the beginning of a longer word for a secret, the window ends between words.
+        while (
+            end < len(text)
+            and text[end - 1].isalnum()
+            and text[end].isalnum()
+            and end - begin < 2 * _CLOSE_BEHIND
+        ):
+            end += 1
+        parts += [text[done:begin], BARE_SECRET.sub(HIDDEN, text[begin:end])]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a field of this name holds a secret, as `password` or `accessKeySecret` do."""
+    return bool(_SECRET_NAME.search(name))
+
+
+_SECRET_NAME = re.compile(rf"(?i){_NAME}$|^authorization$")

@@ -86,12 +86,11 @@ class Step:
 @dataclass(slots=True)
 class _Message:
     role: str
-    is_root: bool
+    agent_id: str
+    is_answer: bool
+    """Whether it belongs to the answer: the assistant's, and the root agent's."""
+    has_parent: bool = False
     pieces: list[str] = field(default_factory=list)
-
-    @property
-    def is_answer(self) -> bool:
-        return self.is_root and self.role == "assistant"
 
 
 class Answer:
@@ -124,6 +123,7 @@ class Answer:
         self._pieces: list[str] = []
         self._epoch = 0
         self._stale = False
+        self._closed = False
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -162,7 +162,18 @@ class Answer:
 
     def calls_of(self, step: Step) -> list[ToolCall]:
         """The tool calls a sub-agent made."""
-        return [call for call in self.calls.values() if call.agent_id and call.agent_id == step.agent_id]
+        if not step.agent_id:
+            return []
+        # An agent that is sent out twice has two steps; a call belongs to the latest that had begun.
+        turns = [other for other in self.steps if other.agent_id == step.agent_id]
+        nth = next(place for place, other in enumerate(turns) if other is step)
+        begin = step.started_at if nth else float("-inf")
+        end = turns[nth + 1].started_at if nth + 1 < len(turns) else float("inf")
+        return [
+            call
+            for call in self.calls.values()
+            if call.agent_id == step.agent_id and begin <= (call.started_at or 0.0) < end
+        ]
 
     # -- folding ---------------------------------------------------------------------------------------
 
@@ -205,10 +216,16 @@ class Answer:
                 self.unknown[kind] = self.unknown.get(kind, 0) + 1
             case ev.TextMessageEnd():
                 pass  # Nothing waits for the end of a message: the next one, or the end of the run, tells.
+        if self._closed:
+            self._close_open(at)  # What comes after the end cannot be at work.
 
     def close(self, at: float) -> None:
         """The run is over, however it ended: what is still open stays unfinished."""
         self.revision += 1
+        self._closed = True
+        self._close_open(at)
+
+    def _close_open(self, at: float) -> None:
         self.activity = ""
         for call in self.calls.values():
             if call.is_open:
@@ -218,27 +235,31 @@ class Answer:
             if step.ended_at is None:
                 step.ended_at, step.status = at, step.status or "unfinished"
 
-    def _is_root(self, agent_id: str, parent_agent_id: str) -> bool:
-        return not parent_agent_id and all(step.agent_id != agent_id or not agent_id for step in self.steps)
-
-    def _text_start(self, event: ev.TextMessageStart) -> None:
+    def _message(self, event: ev.TextMessageStart | ev.TextMessageContent, role: str) -> _Message:
         message = self._messages.get(event.message_id)
         if message is None:
-            root = self._is_root(event.agent_id, event.parent_agent_id)
-            self._messages[event.message_id] = _Message(event.role, root)
-        elif message.role != event.role and message.pieces:
-            message.role = event.role  # Its text came before its start said whose it is.
+            message = self._messages[event.message_id] = _Message(role, event.agent_id, False)
+        message.role = role or message.role
+        message.agent_id = message.agent_id or event.agent_id
+        message.has_parent = message.has_parent or bool(event.parent_agent_id)
+        self._place(message)
+        return message
+
+    def _place(self, message: _Message) -> None:
+        """Decide whether a message is part of the answer; its text may have come before that was known."""
+        of_step = bool(message.agent_id) and any(step.agent_id == message.agent_id for step in self.steps)
+        is_answer = message.role in ("", "assistant") and not message.has_parent and not of_step
+        if is_answer != message.is_answer and message.pieces:
             self._stale = True
-        else:
-            message.role = event.role
+        message.is_answer = is_answer
+
+    def _text_start(self, event: ev.TextMessageStart) -> None:
+        self._message(event, event.role)
 
     def _text(self, event: ev.TextMessageContent) -> None:
         if not event.delta:
             return
-        message = self._messages.get(event.message_id)
-        if message is None:
-            root = self._is_root(event.agent_id, event.parent_agent_id)
-            message = self._messages[event.message_id] = _Message("assistant", root)
+        message = self._message(event, "")
         if not message.is_answer:
             message.pieces.append(event.delta)
             return
@@ -316,10 +337,14 @@ class Answer:
             )
         )
         self.activity = ""
+        for message in self._messages.values():
+            if event.agent_id and message.agent_id == event.agent_id:
+                self._place(message)
 
     def _step_finished(self, event: ev.StepFinished, at: float) -> None:
         for step in self.steps:
-            same = step.agent_id == event.agent_id if event.agent_id else step.name == event.name
+            both = event.agent_id and step.agent_id
+            same = step.agent_id == event.agent_id if both else step.name == event.name
             if same and step.ended_at is None:
                 step.ended_at, step.status = at, event.status
                 return

@@ -48,11 +48,11 @@ class _Waiter:
     since: float
     granted: asyncio.Future[None]
 
-    def urgency(self, now: float) -> int:
-        """Its priority, raised while it waits, up to that of first words: nobody waits for ever."""
+    def urgency(self, waited: float) -> int:
+        """Its priority, raised while its owner gets nothing, up to that of first words: nobody waits for ever."""
         if self.priority <= Priority.FIRST_WORDS:
             return self.priority
-        return max(Priority.FIRST_WORDS, self.priority - int((now - self.since) / _AGEING_SECONDS))
+        return max(Priority.FIRST_WORDS, self.priority - int(waited / _AGEING_SECONDS))
 
 
 @dataclass(slots=True)
@@ -86,7 +86,8 @@ class Budget:
         self._clock = clock
         self._sleep = sleep
         self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._served: dict[str, int] = {}
+        self._served: dict[str, tuple[int, float]] = {}
+        """By owner: the number and the time of the last call granted."""
         self._count = 0
 
     async def take(self, method: str, channel: str, priority: Priority, owner: str) -> None:
@@ -140,11 +141,16 @@ class Budget:
     def _grant(self, lane: _Lane, owner: str) -> None:
         lane.spend(self._clock())
         self._count += 1
-        self._served[owner] = self._count
+        self._served[owner] = (self._count, self._clock())
 
     def _next(self, lane: _Lane) -> _Waiter:
         now = self._clock()
-        return min(lane.waiters, key=lambda w: (w.urgency(now), self._served.get(w.owner, 0), w.order))
+
+        def turn(waiter: _Waiter) -> tuple[int, int, int]:
+            number, at = self._served.get(waiter.owner, (0, waiter.since))
+            return waiter.urgency(now - max(at, waiter.since)), number, waiter.order
+
+        return min(lane.waiters, key=turn)
 
     async def _serve(self, lane: _Lane) -> None:
         try:

@@ -141,8 +141,8 @@ class SlackClient:
             response = await self.web.api_call(
                 method, json=arguments if writes else None, params=None if writes else arguments
             )
-        except AttributeError:
-            # The SDK looks for "ok" in whatever came; a proxy's page has none.
+        except (AttributeError, ValueError):
+            # The SDK looks for "ok" in whatever came and prints it; with a proxy's page it can do neither.
             raise UncertainError("no_json") from None
         if not isinstance(response.data, dict):
             raise UncertainError("no_json")

@@ -6,11 +6,14 @@ A call that has not changed is not drawn again, so that an update costs what is 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from bot.model.answer import Answer, CallState, Step, ToolCall
 from bot.model.question import Language
 from bot.slack.reply import limits
+from bot.slack.reply.characters import shortened, whole_until
+from bot.slack.reply.pages import cost
 from bot.slack.reply.safe import literal, mrkdwn
 from bot.slack.words import duration, say
 
@@ -31,13 +34,27 @@ _REDACTION_MARGIN = 600
 """Characters read beyond a cut, so that a secret that begins before it is seen whole."""
 
 
+_NAME_MOST = 120
+"""Characters of a tool's or a sub-agent's name."""
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """One fold as it was drawn: from which state, and how much of a payload it takes."""
+
+    version: int
+    block: Block
+    size: int
+
+
 class Folds:
     """Draws the folds of one answer; remembers each call's block while the call does not change."""
 
     def __init__(self, language: Language, key: str) -> None:
         self._language = language
         self._key = key
-        self._drawn: dict[str, tuple[tuple[int, int], Block]] = {}
+        self._drawn: dict[tuple[str, int], _Drawn] = {}
+        self._titles: dict[str, tuple[int, str]] = {}
         self._numbers: dict[str, int] = {}
 
     def draw(self, answer: Answer, room: int) -> list[Block]:
@@ -47,49 +64,47 @@ class Folds:
         """
         items = _items(answer)
         shown = items[-limits.SHOWN_CALLS :]
+        older = self._summary(answer, items[: len(items) - len(shown)], limits.SECTION)
+        folds: list[_Drawn] = []
         for preview in limits.PREVIEWS:
-            blocks = self._blocks(answer, items, shown, preview)
-            if size(blocks) <= room:
-                return blocks
-        while shown:
-            shown = shown[1:]
-            blocks = self._blocks(answer, items, shown, limits.PREVIEWS[-1])
-            if size(blocks) <= room:
-                return blocks
-        return self._summary(answer, items, room) if items else []
+            folds = [self._fold(answer, item, preview) for item in shown]
+            if size(older) + sum(fold.size for fold in folds) <= room:
+                return older + [fold.block for fold in folds]
+        for fewer in range(1, len(folds)):
+            rest = folds[fewer:]
+            older = self._summary(answer, items[: len(items) - len(rest)], limits.SECTION)
+            if size(older) + sum(fold.size for fold in rest) <= room:
+                return older + [fold.block for fold in rest]
+        return self._summary(answer, items, room)
 
-    def _blocks(
-        self, answer: Answer, items: list[ToolCall | Step], shown: list[ToolCall | Step], preview: int
-    ) -> list[Block]:
-        older = items[: len(items) - len(shown)]
-        return self._summary(answer, older, limits.SECTION) + [
-            self._step(answer, item, preview) if isinstance(item, Step) else self._call(item, preview)
-            for item in shown
-        ]
+    def _fold(self, answer: Answer, item: ToolCall | Step, preview: int) -> _Drawn:
+        """One item's fold; drawn again only when the item has changed."""
+        if isinstance(item, Step):
+            number = next(place for place, step in enumerate(answer.steps) if step is item)
+            name, calls, own = f"step-{number}", answer.calls_of(item), _origin(answer, item)
+            version = sum(c.revision for c in calls + own) * 2 + (item.ended_at is not None)
+        else:
+            name, version = f"call-{self._number(item.id)}", item.revision
+        known = self._drawn.get((name, preview))
+        if known is None or known.version != version:
+            key = f"{name}-{version}-{preview}"
+            if isinstance(item, Step):
+                block = self._step(item, calls, own, key, preview)
+            else:
+                block = self._call(item, key, preview)
+            known = self._drawn[(name, preview)] = _Drawn(version, block, size([block]))
+        return known
 
-    def _call(self, call: ToolCall, preview: int) -> Block:
-        version = (call.revision, preview)
-        known = self._drawn.get(call.id)
-        if known and known[0] == version:
-            return known[1]
-        block = self._container(
-            f"call-{self._number(call.id)}-{call.revision}-{preview}",
+    def _call(self, call: ToolCall, key: str, preview: int) -> Block:
+        return self._container(
+            key,
             call_title(call),
             _subtitle(call, self._language),
             [{"type": "rich_text", "elements": self._details(call, preview)}],
             is_open=call.state is CallState.FAILED,
         )
-        self._drawn[call.id] = (version, block)
-        return block
 
-    def _step(self, answer: Answer, step: Step, preview: int) -> Block:
-        calls = answer.calls_of(step)
-        own = [answer.calls[step.call_id]] if step.call_id in answer.calls else []
-        version = (sum(c.revision for c in calls + own) * 2 + (step.ended_at is not None), preview)
-        name = f"step:{step.agent_id}:{step.started_at}"
-        known = self._drawn.get(name)
-        if known and known[0] == version:
-            return known[1]
+    def _step(self, step: Step, calls: list[ToolCall], own: list[ToolCall], key: str, preview: int) -> Block:
         mark = "…" if step.ended_at is None else "✗" if step.failed else "✓"
         if step.status == "unfinished":
             mark = "–"
@@ -97,23 +112,25 @@ class Folds:
         count = "sub_agent_1" if len(calls) == 1 else "sub_agent"
         children: list[Block] = []
         for call in calls[: limits.CHILDREN - 2]:
-            heading = {"type": "text", "text": call_title(call) + "\n", "style": {"bold": True}}
+            heading = {
+                "type": "text",
+                "text": shortened(call_title(call), limits.TITLE) + "\n",
+                "style": {"bold": True},
+            }
             elements = [{"type": "rich_text_section", "elements": [heading]}]
             children.append({"type": "rich_text", "elements": elements + self._details(call, preview // 2)})
         if len(calls) > len(children):
             rest = calls[len(children) :]
-            children.append(_section(_lines(rest, self._language)))
+            children.append(_section(self._lines(rest)))
         if own and (own[0].result or own[0].error):
             children.append({"type": "rich_text", "elements": self._details(own[0], preview // 2)[-2:]})
-        block = self._container(
-            f"step-{self._number(name)}-{version[0]}-{preview}",
-            f"{mark} {literal(step.label)}{took}",
+        return self._container(
+            key,
+            f"{mark} {step_name(step)}{took}",
             say(count, self._language, count=len(calls)),
-            children or [_section(mrkdwn(step.label))],
+            children or [_section(mrkdwn(step_name(step)) or "…")],
             is_open=False,
         )
-        self._drawn[name] = (version, block)
-        return block
 
     def _summary(self, answer: Answer, items: list[ToolCall | Step], room: int) -> list[Block]:
         if not items:
@@ -124,7 +141,7 @@ class Folds:
         failed = sum(call.state is CallState.FAILED for call in calls)
         mark = "✗" if failed else "✓"
         subtitle = f"{failed} {say('failed', self._language)}" if failed else ""
-        lines = _lines(calls, self._language, min(room, limits.SECTION) - 500)
+        lines = self._lines(calls, min(room, limits.SECTION) - 500)
         title = f"{mark} {say('earlier', self._language, count=len(calls))}"
         return [
             self._container(
@@ -138,14 +155,14 @@ class Folds:
         block: Block = {
             "type": "container",
             "block_id": f"{self._key}-{name}"[:255],
-            "title": {"type": "plain_text", "text": _short(title, limits.TITLE)},
+            "title": {"type": "plain_text", "text": shortened(title, limits.TITLE)},
             "width": "full",
             "is_collapsible": True,
             "default_collapsed": not is_open,
             "child_blocks": children,
         }
         if subtitle:
-            block["subtitle"] = {"type": "plain_text", "text": _short(subtitle, limits.TITLE)}
+            block["subtitle"] = {"type": "plain_text", "text": shortened(subtitle, limits.TITLE)}
         return block
 
     def _number(self, name: str) -> int:
@@ -178,8 +195,28 @@ class Folds:
         safe = literal(pretty[: most + _REDACTION_MARGIN])
         if len(pretty) <= most:
             return safe
-        note = say("cut", self._language, shown=f"{most:,}", total=f"{len(pretty):,}")
-        return f"{safe[:most]}\n{note}"
+        # Where secrets were hidden the text is shorter now; what slid in from behind the cut may hold half of one.
+        shown = safe[: whole_until(safe, max(1, min(most, len(safe) - _REDACTION_MARGIN)))]
+        note = say("cut", self._language, shown=f"{len(shown):,}", total=f"{len(pretty):,}")
+        return f"{shown}\n{note}"
+
+    def _lines(self, calls: list[ToolCall], room: int = limits.SECTION - 500) -> str:
+        """Calls as one line each, as many as fit into `room` characters of payload, at least one."""
+        lines: list[str] = []
+        used = 0
+        for index, call in enumerate(calls):
+            line = self._line(call)
+            used += cost(line) + 2
+            if used > room and lines:
+                return "\n".join([*lines, say("more", self._language, count=len(calls) - index)])
+            lines.append(line)
+        return "\n".join(lines)
+
+    def _line(self, call: ToolCall) -> str:
+        known = self._titles.get(call.id)
+        if known is None or known[0] != call.revision:
+            known = self._titles[call.id] = (call.revision, mrkdwn(shortened(call_title(call), _NAME_MOST)))
+        return known[1]
 
 
 def size(blocks: list[Block]) -> int:
@@ -199,7 +236,16 @@ def call_name(call: ToolCall) -> str:
     """A call's tool and, where its arguments tell, the API behind it; redacted, one line."""
     name = call.name or "tool"
     api = _api(call)
-    return " ".join(literal(f"{name} · {api}" if api else name).split())
+    return _one_line(f"{name} · {api}" if api else name)
+
+
+def step_name(step: Step) -> str:
+    """A sub-agent's display name; redacted, one line."""
+    return _one_line(step.label)
+
+
+def _one_line(name: str) -> str:
+    return shortened(" ".join(literal(name[:600]).split()), _NAME_MOST)
 
 
 def _api(call: ToolCall) -> str:
@@ -207,7 +253,7 @@ def _api(call: ToolCall) -> str:
         return ""
     try:
         arguments = json.loads(call.arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(arguments, dict):
         return ""
@@ -232,18 +278,6 @@ def _subtitle(call: ToolCall, language: Language) -> str:
     return ""
 
 
-def _lines(calls: list[ToolCall], language: Language, room: int = limits.SECTION - 500) -> str:
-    lines: list[str] = []
-    used = 0
-    for index, call in enumerate(calls):
-        line = mrkdwn(_short(call_title(call), 120))
-        used += len(line) + 2
-        if used > room:
-            return "\n".join([*lines, say("more", language, count=len(calls) - index)])
-        lines.append(line)
-    return "\n".join(lines)
-
-
 def _section(text: str) -> Block:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
 
@@ -252,12 +286,15 @@ def _pretty(text: str) -> str:
     if len(text) <= _PRETTY_MOST and text.lstrip()[:1] in ("{", "["):
         try:
             value = json.loads(text)
-        except ValueError:
+            flat = json.dumps(value, ensure_ascii=False)
+            pretty = flat if len(flat) <= 60 else json.dumps(value, ensure_ascii=False, indent=2)
+        except (ValueError, RecursionError):
             return text
-        flat = json.dumps(value, ensure_ascii=False)
-        return flat if len(flat) <= 60 else json.dumps(value, ensure_ascii=False, indent=2)
+        # An escaped half of a character in JSON is whole text only now that it is read; it cannot be written.
+        return pretty.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
 
 
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _origin(answer: Answer, step: Step) -> list[ToolCall]:
+    """The call a sub-agent came from, when it is known."""
+    return [answer.calls[step.call_id]] if step.call_id in answer.calls else []

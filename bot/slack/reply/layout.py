@@ -14,7 +14,9 @@ from bot.model.ending import Ending, Progress
 from bot.model.question import Language
 from bot.model.run import State
 from bot.slack.reply import limits
-from bot.slack.reply.folds import Block, call_name
+from bot.slack.reply.characters import shortened, whole_until
+from bot.slack.reply.folds import Block, call_name, step_name
+from bot.slack.reply.pages import cost
 from bot.slack.reply.safe import mrkdwn
 from bot.slack.words import duration, say
 
@@ -43,6 +45,8 @@ class Frame:
 
 Payload = dict[str, Any]
 
+_SECTION_COST, _SECTION_FRAME = 2_900, 80
+"""Characters of payload that a section's text may take, and what stands around it."""
 _HOURGLASS = ":hourglass_flowing_sand:"
 """Begins a status line, and tells it from other context blocks."""
 
@@ -85,7 +89,7 @@ def recovered(shown: Payload, frame: Frame, ending: Ending) -> Payload:
     alert = {"type": "alert", "level": "warning", "text": {"type": "mrkdwn", "text": note, "verbatim": True}}
     text = str(shown.get("text", ""))
     blocks = [*kept, alert, _actions(frame, [_again(frame), _new_session(frame)])]
-    return {"text": f"{note}\n\n{text}"[: limits.TEXT], "blocks": blocks}
+    return {"text": _fallback(f"{note}\n\n{text}"), "blocks": blocks}
 
 
 def _is_status(block: Block) -> bool:
@@ -102,7 +106,7 @@ def status(answer: Answer, progress: Progress, elapsed: float, language: Languag
     if call := answer.open_call:
         return say("calling", language, name=mrkdwn(call_name(call)), seconds=seconds)
     if step := answer.open_step:
-        return say("in_step", language, name=mrkdwn(step.label), seconds=seconds)
+        return say("in_step", language, name=mrkdwn(step_name(step)), seconds=seconds)
     if answer.has_text and not answer.activity:
         return say("writing", language, seconds=seconds)
     return say("thinking", language, seconds=seconds)
@@ -127,11 +131,7 @@ def plain(payload: Payload) -> Payload:
         if kind == "container":
             blocks.append(_context(mrkdwn(block["title"]["text"])))
         elif kind == "markdown":
-            text = mrkdwn(block["text"])
-            blocks += [
-                {"type": "section", "text": {"type": "mrkdwn", "text": text[i : i + 2_900], "verbatim": True}}
-                for i in range(0, len(text), 2_900)
-            ]
+            blocks += _sections(mrkdwn(block["text"]))
         elif kind == "alert":
             blocks.append({"type": "section", "text": block["text"]})
         elif kind != "context_actions":
@@ -146,10 +146,41 @@ def text_only(payload: Payload) -> Payload:
 
 def _payload(page: Page, blocks: list[Block], lead: str) -> Payload:
     text = mrkdwn(page.text)
-    whole = (lead + text).strip() or "…"
-    if len(whole) > limits.FALLBACK:
-        whole = whole[: limits.FALLBACK - 1] + "…"
-    return {"text": whole, "blocks": blocks}
+    return {"text": _fallback((lead + text).strip() or "…"), "blocks": blocks}
+
+
+def _fallback(text: str) -> str:
+    """As much of the text as notifications and screen readers get."""
+    head = _head(text, limits.FALLBACK)
+    return text if head == text else head + "…"
+
+
+def _sections(text: str) -> list[Block]:
+    """mrkdwn as sections; what escaping made too long for one message ends in "…"."""
+    blocks: list[Block] = []
+    left = limits.PAGE
+    while text:
+        head = _head(text, min(left, _SECTION_COST))
+        left -= cost(head) + _SECTION_FRAME
+        text = text[len(head) :]
+        is_full = bool(text) and left < _SECTION_COST // 10
+        shown = head + "…" if is_full else head
+        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": shown, "verbatim": True}})
+        if is_full:
+            break
+    return blocks
+
+
+def _head(text: str, most: int) -> str:
+    """What fits into `most` characters of payload, not cut inside a character or its escape."""
+    if cost(text) <= most:
+        return text
+    at = min(len(text), most - 1)
+    while cost(text[:at]) >= most:
+        at -= max(1, (cost(text[:at]) - most) // 2)
+    at = whole_until(text, at)
+    escape = text.rfind("&", max(0, at - 5), at)
+    return text[: escape if escape > 0 and ";" not in text[escape:at] else at]
 
 
 def _text(page: Page, frame: Frame) -> list[Block]:
@@ -167,11 +198,10 @@ def _text(page: Page, frame: Frame) -> list[Block]:
 
 def _note(ending: Ending, frame: Frame) -> str:
     reference = say("reference", frame.language, reference=f"{frame.run_id[:4]}-{frame.run_id[4:8]}")
-    if ending.state is State.ANSWERED:
-        return ending.reason
-    if ending.state is State.STOPPED:
-        return ending.reason
-    return f"{ending.reason} {reference}"
+    reason = shortened(ending.reason, limits.NOTE)
+    if ending.state in (State.ANSWERED, State.STOPPED):
+        return reason
+    return f"{reason} {reference}"
 
 
 def _context(text: str) -> Block:

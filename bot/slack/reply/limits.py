@@ -19,7 +19,7 @@ SECTION = 3_000
 
 FALLBACK = 2_900
 """Characters of `text` we send: notifications and screen readers get that much of the answer."""
-FRAME = 1_100
+FRAME = 1_500
 """Characters kept for status, footer, notes and buttons."""
 PAGE = PAYLOAD - FALLBACK - FRAME
 """Characters one message has for its folds and its text together."""
@@ -31,5 +31,7 @@ SHOWN_CALLS = 12
 """Tool calls with a fold of their own; older ones are summed up, or they would drown the answer."""
 PREVIEWS = (1_500, 600, 200)
 """Characters to which a call's arguments and results are cut, tried from the first on."""
+NOTE = 500
+"""Characters of the sentence that says how a run ended."""
 MESSAGES = 12
 """Messages one answer may take; what is longer is cut there, and the last one says how much is missing."""

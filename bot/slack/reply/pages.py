@@ -7,13 +7,10 @@ in the next page, and a table's head is repeated.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 
-_FENCE = re.compile(r"^\s{0,3}(`{3,}|~{3,})(.*)$")
-_TABLE_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
-_JOINERS = "\u200d\ufe0f\u20e3"
-"""Characters that belong to the one before them."""
+from bot.slack.reply.characters import whole_until
+from bot.slack.reply.safe import FENCE
 
 
 def cost(text: str) -> int:
@@ -47,23 +44,33 @@ class Pages:
     def __init__(self) -> None:
         self.sealed: list[str] = []
         self._open = _Open()
+        self._mid_line = False
+        self._outdent = 0
+        """How far the lines of an open fence are moved left: deep in a list it cannot be opened again."""
 
     def add(self, line: str, capacity: int) -> None:
         """Add a settled line; `capacity` is what the current page may take, in characters of payload."""
+        if self._outdent and not self._mid_line:
+            line = line[min(self._outdent, len(line) - len(line.lstrip(" "))) :]
+        self._add(line, capacity)
+
+    def _add(self, line: str, capacity: int) -> None:
         need = cost(line)
         page = self._open
-        if page.size + need + len(_closing(page)) > capacity and len(page.lines) > page.prefix:
+        room = capacity - page.size - cost(_closing(page))
+        if need > room and len(page.lines) > page.prefix:
             self._seal()
-            self.add(line, capacity)
+            self._add(line, capacity)
             return
-        room = capacity - page.size - 2 * len(_closing(page))
         if need > room:
             head, rest = _cut(line, max(room, 1))
             self._append(head)
+            self._mid_line = True
             self._seal()
-            self.add(rest, capacity)
+            self._add(rest, capacity)
             return
         self._append(line)
+        self._mid_line = not line.endswith("\n")
 
     def text(self, tail: str = "", room: int = 0) -> str:
         """The page being written, its fence closed; with the provisional `tail`, when that fits into `room`."""
@@ -72,7 +79,7 @@ class Pages:
             body += tail
         if not self._open.fence:
             return body.strip("\n")
-        return body.rstrip("\n") + "\n" + _closing(self._open).strip("\n")
+        return body.rstrip("\n") + _closing(self._open).rstrip("\n")
 
     @property
     def unshown(self) -> int:
@@ -89,17 +96,18 @@ class Pages:
         page = self._open
         page.lines.append(line)
         page.size += cost(line)
-        fence = _FENCE.match(line.rstrip("\n"))
+        fence = None if self._mid_line else FENCE.match(line.rstrip("\n"))
         if page.fence:
-            opened = _FENCE.match(page.fence)
-            if fence and opened and fence[1].startswith(opened[1]) and not fence[2].strip():
+            opened = FENCE.match(page.fence)
+            if fence and opened and fence[2].startswith(opened[2]) and not fence[3].strip():
                 page.fence = ""
+                self._outdent = 0
         elif fence:
-            page.fence, page.table = line, []
+            page.fence, page.table = line if line.endswith("\n") else line + "\n", []
         elif page.table:
             if not line.lstrip().startswith("|") and "|" not in line:
                 page.table = []
-        elif _TABLE_RULE.match(line) and "|" in line and len(page.lines) > 1 and "|" in page.lines[-2]:
+        elif _is_table_rule(line) and len(page.lines) > 1 and "|" in page.lines[-2]:
             page.table = [page.lines[-2], line]
         if not page.fence and not page.table and not line.strip():
             page.cut_at = len(page.lines)
@@ -117,18 +125,35 @@ class Pages:
             page.fence, page.table = "", []
         self.sealed.append(self.text())
         self._open = _Open()
-        repeated = [page.fence] if page.fence else page.table
-        if sum(map(cost, repeated)) <= _REPEATED_MOST:
-            for line in repeated:
-                self._append(line)
+        mid_line, self._mid_line = self._mid_line, False
+        for line in self._repeated(page):
+            self._append(line)
         self._open.prefix = len(self._open.lines)
         for line in moved:
             self._append(line)
+            self._mid_line = not line.endswith("\n")
+        self._mid_line = mid_line
+
+    def _repeated(self, page: _Open) -> list[str]:
+        """What the next page has to begin with: the opener of a fence, or a table's head and rule."""
+        repeated = [page.fence] if page.fence else page.table
+        if sum(map(cost, repeated)) > _REPEATED_MOST:
+            # Too long an opener still has to be one, or the code would become prose.
+            opened = FENCE.match(page.fence)
+            repeated = [f"{opened[1]}{opened[2]}\n"] if opened else []
+        if page.fence and (opened := FENCE.match(page.fence)) and len(opened[1]) > 3:
+            self._outdent += len(opened[1])
+            repeated = [line.lstrip() for line in repeated]
+        return repeated
 
 
 def _closing(page: _Open) -> str:
-    fence = _FENCE.match(page.fence)
-    return f"\n{fence[1]}\n" if fence else ""
+    fence = FENCE.match(page.fence)
+    return f"\n{fence[1]}{fence[2]}\n" if fence else ""
+
+
+def _is_table_rule(line: str) -> bool:
+    return "-" in line and "|" in line and not line.strip().strip("|:- \t")
 
 
 def _cut(line: str, room: int) -> tuple[str, str]:
@@ -139,7 +164,5 @@ def _cut(line: str, room: int) -> tuple[str, str]:
     space = line.rfind(" ", at - 200 if at > 400 else at // 2, at)
     if space > 0:
         at = space + 1
-    while 1 < at < len(line) and (line[at] in _JOINERS or line[at - 1] == "\u200d"):
-        at -= 1
-    at = max(1, at)
+    at = whole_until(line, at)
     return line[:at], line[at:]

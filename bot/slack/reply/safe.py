@@ -7,31 +7,45 @@ anew on each look, without its last word, which may yet turn out to be half a se
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 
-from bot.redact import HIDDEN, redact
+from bot.redact import BARE_SECRET, HIDDEN, KEY_ID, redact
+from bot.slack.reply.characters import whole_until
 
 _LONGEST_LINE = 4_000
-"""Characters after which a line without an end is settled up to its last space."""
+"""Characters after which a line without an end is settled in pieces."""
+_CUT_FIRST, _CUT_LAST = 1_000, 2_800
+"""Between these such a line is cut: far enough from the end that a secret which begins before is seen whole."""
+_CUT_TRIES = 20
+"""Spaces tried as the place of a cut, from the last one on."""
 _BREAK = "\u200b"
 """Zero-width space: invisible, and Slack's parser no longer sees what it parts."""
 
 _SLACK_SIGN = re.compile(r"<(?=[@!#])")
-_BROADCAST = re.compile(r"@(?=(?:channel|here|everyone|group)\b)", re.I)
+_BROADCAST = re.compile(r"@(?=(?:channel|here|everyone|group)(?![a-z0-9_-]))", re.I)
 _LINK_TARGET = re.compile(r"\](?=\(\s*<?\s*(?!https?://|mailto:))", re.I)
-_REFERENCE = re.compile(r"^(\s{0,3}\[[^\]]*\]):(?=\s*<?\s*(?!https?://|mailto:|\s)[a-z&])", re.I)
+_SCRIPT_TARGET = re.compile(
+    r"(?:\](?=\(\s{0,9}<?\s{0,9}(?:javascript|vbscript|data|file|&))|<(?=(?:javascript|vbscript|data|file):))",
+    re.I,
+)
+"""What is broken in code as well: whether something is code, Slack may see otherwise."""
+_REFERENCE = re.compile(
+    r"^([\s>*+\-\d.)]{0,40}\[[^\]]*\]):(?=\s*<?\s*(?:$|(?!https?://|mailto:)[a-z&]))", re.I
+)
 _AUTOLINK = re.compile(r"<(?=[a-z][a-z0-9+.&#;-]*:)(?!https?://|mailto:)", re.I)
 _SLACK_LINK = re.compile(r"<((?:https?://|mailto:)[^\s|>]+)\|[^>\n]*>", re.I)
-_IMAGE = re.compile(r"!(?=\[[^\]]*\]\()")
-_DISGUISED = re.compile(r"\[([^\]\[]*)\]\(\s*<?(https?://[^\s)>]+)>?(?:\s+[\"'(][^)\n]*)?\s*\)", re.I)
-_HOST_IN_TEXT = re.compile(r"(?:https?://)?((?:[a-z0-9-]+\.)+[a-z]{2,})(?:[/:?#]|\s|$)", re.I)
+_IMAGE = re.compile(r"!(?=\[)")
+_DISGUISED = re.compile(r"\[([^\]\[]*)\]\(\s*<?(https?://[^\s)>]+)>?(?:\s*\)|\s+[\"'(][^)\n]*\))", re.I)
+_HOST_IN_TEXT = re.compile(r"(?<![\w.-])((?:[a-z0-9-]{1,63}\.){1,9}[a-z]{2,24})(?![\w-]|\.\w)", re.I)
 _HOST = re.compile(r"https?://(?:[^/@\s]*@)?([^/:?#\s]+)", re.I)
-_FENCE = re.compile(r"^\s{0,3}(`{3,}|~{3,})")
-_CODE_SPAN = re.compile(r"(`+)(?:.+?)\1")
+FENCE = re.compile(r"^(\s*)(`{3,}(?=[^`]*$)|~{3,})(.*)$")
+"""A line that opens or closes fenced code, however deep in a list: its indentation, sign, and what follows."""
+_CODE_SPAN = re.compile(r"(?<![`\\])(`{1,9})(?!`)(?:.+?)(?<!`)\1(?!`)")
 _LAST_WORD = re.compile(r"[\x21-\x7e]+$")
-_KEY_ID = re.compile(r"\bLTAI[A-Za-z0-9]{8,}")
-_BARE_SECRET = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{30}(?![A-Za-z0-9])")
 _PEM_BEGIN = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PEM_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
+_PEM_BODY = re.compile(r"[A-Za-z0-9+/=\\]*|(?:Proc-Type|DEK-Info|Comment|Version): .*")
+_WORD_END = re.compile(r"\S*")
 
 
 def neutralise(text: str, *, code: bool = False) -> str:
@@ -43,11 +57,11 @@ def neutralise(text: str, *, code: bool = False) -> str:
     """
     text = _BROADCAST.sub("@" + _BREAK, _SLACK_SIGN.sub("<" + _BREAK, text))
     if code:
-        return text
+        return _SCRIPT_TARGET.sub(_broken, text)
     parts = []
     end = 0
     for span in _CODE_SPAN.finditer(text):
-        parts += [_links(text[end : span.start()]), span.group()]
+        parts += [_links(text[end : span.start()]), _SCRIPT_TARGET.sub(_broken, span.group())]
         end = span.end()
     return "".join([*parts, _links(text[end:])])
 
@@ -61,6 +75,10 @@ def mrkdwn(text: str) -> str:
     """Redacted, neutralised text for mrkdwn: the three characters Slack parses are escaped."""
     text = redact(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _BROADCAST.sub("@" + _BREAK, text)
+
+
+def _broken(sign: re.Match[str]) -> str:
+    return sign.group() + _BREAK
 
 
 def _links(text: str) -> str:
@@ -80,14 +98,28 @@ def _honest(link: re.Match[str]) -> str:
     return link.group()
 
 
+@dataclass(slots=True)
+class _State:
+    """What the lines so far have opened."""
+
+    fence: str = ""
+    """The sign of a fence still open."""
+    pem: bool = False
+    """Inside a private key."""
+    secret_follows: int = 0
+    """For how many lines something without a shape may still be the secret of a key named before."""
+    mid_line: bool = False
+    """What comes next goes on in a line of which a part is settled."""
+    hiding: bool = False
+    """A secret was too long for its line; what is left of the word belongs to it."""
+
+
 class SafeText:
-    """Markdown growing at its end, readable only in its safe form."""
+    """Markdown growing at its end, readable only in its safe form, which does not depend on how it was fed."""
 
     def __init__(self) -> None:
         self._raw = ""
-        self._fence = ""
-        self._pem = False
-        self._secret_follows = 0
+        self._state = _State()
 
     def feed(self, delta: str) -> list[str]:
         """Take more raw text; returns the safe lines it completed, each with its newline."""
@@ -95,50 +127,92 @@ class SafeText:
         if "\n" not in delta and len(self._raw) < _LONGEST_LINE:
             return []
         *lines, self._raw = self._raw.split("\n")
-        settled = [self._line(line) + "\n" for line in lines]
-        while len(self._raw) >= _LONGEST_LINE:
-            cut = self._raw.rfind(" ", 0, _LONGEST_LINE) + 1 or _LONGEST_LINE
-            settled.append(self._line(self._raw[:cut]))
-            self._raw = self._raw[cut:]
+        settled: list[str] = []
+        for line in lines:
+            rest = self._cut_long(line, settled)
+            safe = self._line(rest)
+            self._state.mid_line = self._state.hiding = False
+            if safe is not None:
+                settled.append(safe + "\n")
+        self._raw = self._cut_long(self._raw, settled)
         return settled
 
     def finish(self) -> list[str]:
         """The text is complete: the last line, if it had no newline."""
         rest, self._raw = self._raw, ""
-        return [self._line(rest)] if rest else []
+        return [self._line(rest) or ""] if rest else []
 
     def tail(self) -> str:
         """The incomplete last line as far as it can be shown: not its last word, nor half a table row."""
-        if self._pem or not self._raw or self._raw.lstrip().startswith(("|", "```", "~~~")):
+        if self._state.pem or not self._raw or self._raw.lstrip().startswith(("|", "```", "~~~")):
             return ""
         shown = _LAST_WORD.sub("", self._raw)
         if not shown.strip():
             return ""
-        state = (self._fence, self._pem, self._secret_follows)
-        safe = self._line(shown)
-        self._fence, self._pem, self._secret_follows = state
+        before, self._state = self._state, replace(self._state)
+        safe = self._line(shown) or ""
+        self._state = before
         return safe
 
-    def _line(self, line: str) -> str:
-        if self._pem:
-            self._pem = not _PEM_END.search(line)
-            return ""
+    def _cut_long(self, line: str, settled: list[str]) -> str:
+        """Settle a line that is too long to wait for in pieces; returns what remains of it."""
+        while len(line) >= _LONGEST_LINE:
+            at = self._place_to_cut(line[:_LONGEST_LINE])
+            settled.append(self._line(line[:at]) or "")
+            self._state.hiding = self._state.hiding or at == _LONGEST_LINE
+            self._state.mid_line = True
+            line = line[at:]
+        return line
+
+    def _place_to_cut(self, window: str) -> int:
+        """Where nothing that has to be made safe stands astride; the end of the window when it is everywhere."""
+        code, follows = bool(self._state.fence), bool(self._state.secret_follows or KEY_ID.search(window))
+
+        def safe(text: str) -> str:
+            return neutralise(redact(BARE_SECRET.sub(HIDDEN, text) if follows else text), code=code)
+
+        whole = safe(window)
+        spaces = [at + 1 for at in range(_CUT_FIRST, _CUT_LAST) if window[at] == " "]
+        for at in [*spaces[: -_CUT_TRIES - 1 : -1], *range(_CUT_LAST, _CUT_FIRST, -61)]:
+            place = whole_until(window, at)
+            if safe(window[:place]) + safe(window[place:]) == whole:
+                return place
+        return _LONGEST_LINE
+
+    def _line(self, line: str) -> str | None:
+        """A line, or a piece of a long one, made safe; None when nothing of it may be seen."""
+        state = self._state
+        if state.hiding:
+            line = line[_WORD_END.match(line).end() :]  # type: ignore[union-attr]
+            state.hiding = not line
+        if state.pem:
+            end = _PEM_END.search(line)
+            if end:
+                line = line[end.end() :]
+            state.pem = not end and bool(_PEM_BODY.fullmatch(line.strip(" \t>|\"'\\,")))
+            if state.pem or (end and not line.strip()):
+                return None
         begins = _PEM_BEGIN.search(line)
-        if begins and not _PEM_END.search(line):
-            self._pem = True
+        if begins and not _PEM_END.search(line, begins.end()):
+            state.pem = True
             line = line[: begins.start()] + HIDDEN
-        fence = _FENCE.match(line)
-        in_code = bool(self._fence)
-        if fence:
-            in_code = True
-            if not self._fence:
-                self._fence = fence.group(1)
-            elif fence.group(1).startswith(self._fence) and not line.strip(" `~"):
-                self._fence = ""
-        # The secret of a key pair has no shape of its own but stands close behind its id.
-        if _KEY_ID.search(line):
-            self._secret_follows = 3
-        if self._secret_follows:
-            self._secret_follows -= 1
-            line = _BARE_SECRET.sub(HIDDEN, line)
+        in_code = self._fences(line)
+        # The secret of a key pair may stand on one of the next lines.
+        if KEY_ID.search(line):
+            state.secret_follows = 3
+        if state.secret_follows:
+            state.secret_follows -= 1
+            line = BARE_SECRET.sub(HIDDEN, line)
         return neutralise(redact(line), code=in_code)
+
+    def _fences(self, line: str) -> bool:
+        """Note a fence that begins or ends with this line; returns whether the line is code."""
+        state = self._state
+        fence = None if state.mid_line else FENCE.match(line)
+        if not fence:
+            return bool(state.fence)
+        if not state.fence:
+            state.fence = fence[2]
+        elif fence[2].startswith(state.fence) and not fence[3].strip():
+            state.fence = ""
+        return True

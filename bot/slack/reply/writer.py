@@ -41,6 +41,10 @@ _PAUSE_SECONDS = 2.0
 """Pause after a write that failed, before the next look."""
 _MOST_FINAL_TRIES = 20
 """Rounds for the final state, each with its own retries: some five minutes of an absent Slack."""
+_MOST_REPLACED = 3
+"""How often a message that is gone is written anew; somebody who deletes it each time does not want it."""
+_WHATEVER = object()
+"""The signature of a message that nobody will write again."""
 METADATA_TYPE = "das_bot_reply"
 
 
@@ -75,6 +79,7 @@ class SlackReply:
         self._draft = Draft(run.id, run.question.language, backend)
         self._messages = [_Message(ts) for ts in run.reply_ts]
         self._refused = ""
+        self._replaced = 0
         self._changed = asyncio.Event()
         self._seen = (False, -1)
 
@@ -83,8 +88,6 @@ class SlackReply:
     async def open(self, progress: Progress) -> None:
         """Make the first message, or bring the one the run already has up to this."""
         self._draft.progress = progress
-        if not self._messages and self._run.posting:
-            await self._find_posted(0)
         await self._write(Priority.FIRST_WORDS)
 
     def show(self, answer: Answer, progress: Progress) -> None:
@@ -127,16 +130,36 @@ class SlackReply:
 
     async def recover(self, ending: Ending) -> None:
         """Write the final state over what a dead worker left, or post it when nothing was left."""
-        if not self._messages and self._run.posting:
-            await self._find_posted(0)
-        if not self._messages or not self._run.shown:
+        if not self._run.shown:
             await self.finish(Answer(), ending)
             return
         payload = layout.recovered(json.loads(self._run.shown), self._draft.frame(), ending)
-        try:
-            await self._update(self._messages[-1], lambda: payload, Priority.FINAL)
-        except SlackError as error:
-            logger.error("final state not shown", run=self._run.reference, reason=str(error))
+        rungs = [lambda: payload, lambda: layout.plain(payload), lambda: layout.text_only(payload)]
+        for _ in range(_MOST_FINAL_TRIES):
+            try:
+                await self._write_last(rungs[0])
+                break
+            except (RefusedBlocksError, TooBigError) as error:
+                reason = str(error)
+                if len(rungs) == 1:
+                    logger.error("final state not shown", run=self._run.reference, reason=reason)
+                    break
+                del rungs[0]
+            except UncertainError as error:
+                logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
+                await self._sleep(_PAUSE_SECONDS)
+            except SlackError as error:
+                logger.error("final state not shown", run=self._run.reference, reason=str(error))
+                break
+        self._client.budget.forget(self._run.id)
+
+    async def _write_last(self, make: Callable[[], layout.Payload]) -> None:
+        """Put a payload where a dead worker wrote, or was about to write, last."""
+        if self._run.posting or not self._messages:
+            # What the record shows is the message whose post was under way then.
+            await self._post(len(self._messages), Priority.FINAL, make)
+        if self._messages[-1].shown is None:
+            await self._update(self._messages[-1], make, Priority.FINAL)
 
     def _priority(self) -> Priority:
         """First words, and a tool that changed, go before more text."""
@@ -162,33 +185,54 @@ class SlackReply:
             try:
                 if number == len(self._messages):
                     await self._post(number, priority)
-                elif self._draft.signature(number) != self._messages[number].shown:
+                if self._draft.signature(number) != self._messages[number].shown:
                     await self._bring_up(number, priority)
             except UncertainError as error:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
                 return False
-            except GoneError:
-                # Somebody deleted it. What is to be said is said again, below.
-                del self._messages[number:]
-                del self._run.reply_ts[number:]
+            except GoneError as error:
+                if number == len(self._messages) or self._replaced == _MOST_REPLACED:
+                    self._refuse(error)
+                    return True
+                await self._begin_again(number)
                 continue
             except (RefusedBlocksError, TooBigError) as error:
                 if not self._step_down(error):
                     return True
                 continue
             except SlackError as error:
-                self._refused = str(error)
-                logger.error("slack refuses the reply", run=self._run.reference, reason=self._refused)
+                self._refuse(error)
                 return True
             number += 1
         return True
+
+    def _refuse(self, error: SlackError) -> None:
+        self._refused = str(error)
+        logger.error("slack refuses the reply", run=self._run.reference, reason=self._refused)
+
+    async def _begin_again(self, number: int) -> None:
+        """Message `number` was deleted: what is to be said from there on is said again, below."""
+        self._replaced += 1
+        rest = self._messages[number + 1 :]
+        del self._messages[number:]
+        del self._run.reply_ts[number:]
+        for message in rest:
+            try:
+                await self._client.call(
+                    "chat.delete",
+                    self._channel,
+                    Priority.FIRST_WORDS,
+                    self._run.id,
+                    lambda ts=message.ts: {"ts": ts},  # type: ignore[misc]
+                )
+            except SlackError as error:
+                logger.warning("old message not removed", run=self._run.reference, reason=str(error))
 
     def _step_down(self, error: SlackError) -> bool:
         """Fall back to simpler blocks; False when there are none."""
         logger.warning("slack refuses the blocks", run=self._run.reference, reason=str(error))
         if not self._draft.step_down():
-            self._refused = str(error)
-            logger.error("slack refuses even plain text", run=self._run.reference, reason=self._refused)
+            self._refuse(error)
             return False
         return True
 
@@ -209,7 +253,8 @@ class SlackReply:
 
         await self._update(message, make, priority)
         message.shown = written[0][0]
-        await self._remember(written[0][1])
+        if number == len(self._messages) - 1:
+            await self._remember(written[0][1])
 
     async def _update(
         self, message: _Message, make: Callable[[], layout.Payload], priority: Priority
@@ -224,10 +269,17 @@ class SlackReply:
             sleep=self._sleep,
         )
 
-    async def _post(self, number: int, priority: Priority) -> None:
-        """Post message `number`. Before, the intent is written down; a post with an unknown fate is looked for."""
-        signature = self._draft.signature(number)
-        payload = self._payload(number)
+    async def _post(
+        self, number: int, priority: Priority, make: Callable[[], layout.Payload] | None = None
+    ) -> None:
+        """Post message `number`. Before, the intent is written down; a post with an unknown fate is looked for.
+
+        `make` gives another payload than the draft's, for which only a post is at stake.
+        """
+        if self._run.posting and await self._find_posted(number):
+            return  # It is there; what it shows is brought up to date next.
+        signature = self._draft.signature(number) if make is None else _WHATEVER
+        payload = make() if make else self._payload(number)
         self._run.posting = True
         await self._remember(payload)
         try:
@@ -251,6 +303,9 @@ class SlackReply:
         except UncertainError:
             if not await self._find_posted(number):
                 raise
+        except SlackError:
+            self._run.posting = False
+            raise
         await self._remember(payload)
 
     def _keep(self, number: int, ts: str, signature: Any) -> None:
@@ -275,6 +330,8 @@ class SlackReply:
                 },
                 sleep=self._sleep,
             )
+        except UncertainError:
+            raise  # Not known is not "not there": nothing is posted before this has been looked up.
         except SlackError as error:
             logger.warning("cannot look for a post", run=self._run.reference, reason=str(error))
             return False

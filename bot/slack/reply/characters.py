@@ -1,0 +1,41 @@
+"""Where a text may be cut without taking a character apart that people see as one. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_ZWJ = "\u200d"
+_FOLLOWERS = frozenset("\ufe0e\ufe0f\u20e3" + _ZWJ)
+
+
+def whole_until(text: str, at: int) -> int:
+    """The last place at or before `at` that is not inside an emoji or an accented letter; at least 1."""
+    while 1 < at < len(text) and _is_inside(text, at):
+        at -= 1
+    return max(1, at)
+
+
+def shortened(text: str, most: int) -> str:
+    """`text` in at most `most` characters, with "…" for what is missing."""
+    if len(text) <= most:
+        return text
+    return text[: whole_until(text, most - 1)] + "…"
+
+
+def _is_inside(text: str, at: int) -> bool:
+    before, after = text[at - 1], text[at]
+    if before == _ZWJ or after in _FOLLOWERS or unicodedata.combining(after):
+        return True
+    if "\U0001f3fb" <= after <= "\U0001f3ff":  # a skin tone
+        return True
+    if not (_is_flag_half(before) and _is_flag_half(after)):
+        return False
+    # Flags are pairs of letters: inside one when an odd number of halves stands before.
+    halves = 0
+    while halves < at and _is_flag_half(text[at - 1 - halves]):
+        halves += 1
+    return halves % 2 == 1
+
+
+def _is_flag_half(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"

@@ -1,0 +1,211 @@
+"""Slack's budget with a clock moved by hand: rates, shares, priorities, refusals, and no leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+
+import pytest
+
+from bot.slack.budget import Budget, Priority
+
+UPDATE, POST = "chat.update", "chat.postMessage"
+
+
+class Time:
+    """Seconds that pass only when everybody waits, up to the next who wakes."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now + seconds, next(self._order), future))
+        await future
+
+    async def pass_(self, seconds: float) -> None:
+        end = self.now + seconds
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            due, _, future = heapq.heappop(self._sleepers)
+            self.now = max(self.now, due)
+            if not future.done():
+                future.set_result(None)
+            await settle()
+        self.now = end
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def budget(time: Time) -> Budget:
+    return Budget(clock=time.clock, sleep=time.sleep)
+
+
+async def _exhaust(budget: Budget, method: str = UPDATE, channel: str = "C") -> None:
+    while budget.is_free(method, channel):
+        await budget.take(method, channel, Priority.TEXT, "before")
+
+
+async def test_no_window_of_time_sees_more_calls_than_rate_and_burst_allow(
+    time: Time, budget: Budget
+) -> None:
+    taken: list[float] = []
+
+    async def ask(owner: str) -> None:
+        while True:
+            await budget.take(UPDATE, "C", Priority.TEXT, owner)
+            taken.append(time.now)
+
+    tasks = [asyncio.create_task(ask(f"o{n}")) for n in range(5)]
+    await time.pass_(300)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    interval = 60 / 48
+    for length in (1, 10, 60, 120):
+        most = max(sum(begin <= at < begin + length for at in taken) for begin in taken)
+        assert most <= (length + 10) / interval + 1
+    assert len(taken) >= 300 / interval
+    await budget.aclose()
+
+
+async def test_ten_owners_have_equal_shares(time: Time, budget: Budget) -> None:
+    counts = dict.fromkeys((f"o{n}" for n in range(10)), 0)
+
+    async def ask(owner: str) -> None:
+        while True:
+            await budget.take(UPDATE, "C", Priority.TEXT, owner)
+            counts[owner] += 1
+
+    # One of them asks thrice at once; it gets no more for it.
+    tasks = [asyncio.create_task(ask(owner)) for owner in [*counts, "o0", "o0"]]
+    await time.pass_(600)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert max(counts.values()) - min(counts.values()) <= 9  # the burst before anybody waited
+    assert min(counts.values()) >= 40
+    await budget.aclose()
+
+
+async def test_the_more_urgent_goes_first_though_it_came_last(time: Time, budget: Budget) -> None:
+    await _exhaust(budget)
+    order: list[Priority] = []
+
+    async def ask(priority: Priority) -> None:
+        await budget.take(UPDATE, "C", priority, priority.name)
+        order.append(priority)
+
+    tasks = []
+    for priority in reversed(Priority):
+        tasks.append(asyncio.create_task(ask(priority)))
+        await settle()
+    await time.pass_(10)
+    await asyncio.gather(*tasks)
+    assert order == list(Priority)
+
+
+async def test_nobody_starves_behind_tools(time: Time, budget: Budget) -> None:
+    await _exhaust(budget)
+    text = asyncio.create_task(budget.take(UPDATE, "C", Priority.TEXT, "patient"))
+
+    async def ask(owner: str) -> None:
+        while True:
+            await budget.take(UPDATE, "C", Priority.TOOL, owner)
+
+    tasks = [asyncio.create_task(ask(f"o{n}")) for n in range(5)]
+    await time.pass_(60)
+    assert text.done()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await budget.aclose()
+
+
+async def test_a_refusal_closes_its_lane_for_as_long_as_slack_says_and_no_other(
+    time: Time, budget: Budget
+) -> None:
+    budget.refused(UPDATE, "C", 30)
+    assert budget.is_free(POST, "C") and not budget.is_free(UPDATE, "D")
+    waiting = asyncio.create_task(budget.take(UPDATE, "C", Priority.FINAL, "o"))
+    await time.pass_(29.9)
+    assert not waiting.done()
+    await time.pass_(0.2)
+    assert waiting.done()
+    # Afterwards there is no burst: Slack has just said that it was too much.
+    assert not budget.is_free(UPDATE, "C")
+
+
+async def test_a_refusal_while_somebody_waits_keeps_them_waiting(time: Time, budget: Budget) -> None:
+    await _exhaust(budget)
+    waiting = asyncio.create_task(budget.take(UPDATE, "C", Priority.FINAL, "o"))
+    await settle()
+    budget.refused(UPDATE, "C", 20)
+    await time.pass_(19)
+    assert not waiting.done()
+    await time.pass_(2)
+    assert waiting.done()
+
+
+async def test_posts_are_counted_by_channel_and_updates_are_not(budget: Budget) -> None:
+    await _exhaust(budget, POST, "C")
+    assert budget.is_free(POST, "D")
+    await _exhaust(budget, UPDATE, "C")
+    assert not budget.is_free(UPDATE, "D")
+
+
+async def test_who_gives_up_leaves_no_trace_and_the_rest_goes_on(time: Time, budget: Budget) -> None:
+    await _exhaust(budget)
+    gone = [asyncio.create_task(budget.take(UPDATE, "C", Priority.FINAL, "gone")) for _ in range(5)]
+    stays = asyncio.create_task(budget.take(UPDATE, "C", Priority.TEXT, "stays"))
+    await settle()
+    for task in gone:
+        task.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    await time.pass_(1.3)
+    assert stays.done()
+    (lane,) = budget._lanes.values()
+    assert not lane.waiters and lane.pump is None
+
+
+async def test_the_pump_begins_again_after_a_rest(time: Time, budget: Budget) -> None:
+    for _ in range(3):
+        await _exhaust(budget)
+        waiting = asyncio.create_task(budget.take(UPDATE, "C", Priority.TEXT, "o"))
+        await time.pass_(2)
+        assert waiting.done()
+        (lane,) = budget._lanes.values()
+        assert lane.pump is None
+
+
+async def test_who_has_ended_is_forgotten(budget: Budget) -> None:
+    await budget.take(UPDATE, "C", Priority.TEXT, "o")
+    assert "o" in budget._served
+    budget.forget("o")
+    assert not budget._served
+
+
+async def test_closing_ends_the_pumps(time: Time, budget: Budget) -> None:
+    await _exhaust(budget)
+    waiting = asyncio.create_task(budget.take(UPDATE, "C", Priority.TEXT, "o"))
+    await settle()
+    await budget.aclose()
+    (lane,) = budget._lanes.values()
+    assert lane.pump is None
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)

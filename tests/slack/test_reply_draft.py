@@ -1,0 +1,404 @@
+"""The payloads of a reply: what Slack takes, whatever the answer; nothing of the text is lost between messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from slack_sdk.models.blocks import Block
+
+from bot.demo.workspace.blocks import block_errors
+from bot.model import event as ev
+from bot.model.ending import Ending, Progress
+from bot.model.run import State
+from bot.slack.reply import layout, limits
+from bot.slack.reply import safe as safe_module
+from bot.slack.reply.characters import shortened, whole_until
+from bot.slack.reply.draft import Draft, final_payloads
+from bot.slack.reply.pages import Pages, cost
+
+RUN = "0123456789abcdef0123456789abcdef"
+DONE = Ending(State.ANSWERED)
+FAILED = Ending(State.FAILED, "The service broke off. " + "x" * 3_000)
+
+
+def draft_of(*events: ev.Event, language: Any = "en") -> Draft:
+    draft = Draft(RUN, language, "DAS Agent")
+    draft.progress = Progress("working")
+    for at, event in enumerate(events):
+        draft.answer.apply(event, float(at))
+    return draft
+
+
+def ended(draft: Draft, ending: Ending = DONE) -> list[layout.Payload]:
+    draft.answer.close(1_000.0)
+    draft.ending = ending
+    return final_payloads(draft)
+
+
+def _walk(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [b for block in blocks for b in [block, *_walk(block.get("child_blocks", []))]]
+
+
+def judge(payload: layout.Payload) -> None:
+    """Slack's limits, by the workspace's validator, by the SDK's models, and by our own numbers."""
+    blocks = payload["blocks"]
+    assert not block_errors(blocks)
+    assert len(blocks) <= limits.BLOCKS
+    assert 0 < len(payload["text"]) <= limits.TEXT
+    assert len(json.dumps(payload, ensure_ascii=False)) <= limits.PAYLOAD
+    for block in _walk(blocks):
+        parsed = Block.parse(block)
+        if parsed is not None:
+            parsed.validate_json()
+        if block["type"] == "container":
+            assert 1 <= len(block["child_blocks"]) <= limits.CHILDREN
+            assert len(block["title"]["text"]) <= limits.TITLE
+            assert len(block.get("subtitle", {"text": ""})["text"]) <= limits.TITLE
+        if block["type"] == "section":
+            assert len(block["text"]["text"]) <= limits.SECTION
+        assert block["type"] != "markdown" or len(block["text"]) <= limits.MARKDOWN
+    ids = [block["block_id"] for block in _walk(blocks) if "block_id" in block]
+    assert len(ids) == len(set(ids))
+    json.dumps(payload, ensure_ascii=False).encode()
+
+
+def judge_all(draft: Draft, ending: Ending = DONE) -> list[layout.Payload]:
+    """Every message running, then ended, on every rung; returns the final ones of the first rung."""
+    draft.take_in()
+    for number in range(draft.count):
+        judge(draft.payload(number))
+        judge(layout.plain(draft.payload(number)))
+        judge(layout.recovered(draft.payload(number), draft.frame(), FAILED))
+    final = ended(draft, ending)
+    for payload in final:
+        judge(payload)
+        judge(layout.plain(payload))
+        judge(layout.text_only(payload))
+    return final
+
+
+def markdown(payloads: list[layout.Payload]) -> list[str]:
+    return ["".join(b["text"] for b in payload["blocks"] if b["type"] == "markdown") for payload in payloads]
+
+
+def containers(payload: layout.Payload) -> list[dict[str, Any]]:
+    return [block for block in payload["blocks"] if block["type"] == "container"]
+
+
+def call(
+    n: int,
+    *,
+    name: str = "das_api",
+    arguments: str = "{}",
+    result: str = "ok",
+    error: str = "",
+    agent: str = "",
+) -> list[ev.Event]:
+    return [
+        ev.ToolCallStart(f"c{n}", name, agent),
+        ev.ToolCallArgs(f"c{n}", arguments, agent),
+        ev.ToolCallEnd(f"c{n}", agent),
+        ev.ToolCallResult(f"c{n}", result, agent, error),
+    ]
+
+
+def text(value: str) -> ev.Event:
+    return ev.TextMessageContent("m", value)
+
+
+def in_pieces(value: str, size: int) -> list[ev.Event]:
+    return [text(value[at : at + size]) for at in range(0, len(value), size)]
+
+
+# -- what a reply may have to show ---------------------------------------------------------------------------
+
+
+def test_three_hundred_calls_are_summed_up_and_the_newest_shown() -> None:
+    events = [
+        event for n in range(300) for event in call(n, arguments=f'{{"api": "Get{n}"}}', result="r" * 900)
+    ]
+    final = judge_all(draft_of(*events, text("The end.")))
+    folds = containers(final[0])
+    assert 2 <= len(folds) <= limits.SHOWN_CALLS + 1
+    assert re.match(r"✓ 2\d\d earlier tool calls", folds[0]["title"]["text"])
+    assert "Get299" in folds[-1]["title"]["text"]
+
+
+@pytest.mark.parametrize("name", ["n" * 5_000, '"\\' * 300, "名" * 400, "a\nb"])
+def test_huge_names_arguments_results_and_errors(name: str) -> None:
+    events = [
+        *call(1, name=name, arguments=json.dumps({"sql": "x" * 100_000}), result='["\\ud83d"]'),
+        *call(2, name=name, arguments="[" * 19_000, result="[" * 19_000),
+        *call(3, name=name, arguments='"' * 50_000, result="\n" * 50_000, error="e\n" * 9_000),
+        ev.StepStarted("s", name, "x"),
+        *call(4, name=name, agent="x", result="\\" * 9_999),
+    ]
+    judge_all(draft_of(*events))
+    judge_all(draft_of(*events, text("z" * 30_000)), FAILED)
+    running = draft_of(*events, ev.ToolCallStart("open", name))
+    judge(running.payload(0))
+
+
+def test_a_failed_call_stays_open_and_says_why() -> None:
+    (payload,) = judge_all(draft_of(*call(1), *call(2, error="Forbidden.RAM: no\npermission")))
+    good, bad = containers(payload)
+    assert good["default_collapsed"] and not bad["default_collapsed"]
+    assert bad["title"]["text"].startswith("✗ ") and bad["subtitle"]["text"] == "Forbidden.RAM: no permission"
+
+
+def test_a_call_without_an_end_is_marked_when_the_run_is_over() -> None:
+    (payload,) = judge_all(draft_of(ev.ToolCallStart("c", "sql")))
+    (fold,) = containers(payload)
+    assert fold["title"]["text"].startswith("– sql") and fold["subtitle"]["text"] == "did not finish"
+
+
+def test_sub_agents_group_their_calls_also_nested_and_sent_out_twice() -> None:
+    events: list[ev.Event] = [
+        *call(1, name="task"),
+        ev.StepStarted("s", "Space", "x", "root", "c1"),
+        *call(2, name="inner", agent="x"),
+        ev.StepStarted("t", "Deep", "y", "x"),
+        *[event for n in range(10, 30) for event in call(n, name=f"deep{n}", agent="y")],
+        ev.StepFinished("t", "failed", "y"),
+        ev.StepFinished("s", "completed", "x"),
+        ev.StepStarted("s", "Space", "x", "root"),
+        *call(3, name="again", agent="x"),
+    ]
+    draft = draft_of(*events)
+    (payload,) = judge_all(draft)
+    titles = [fold["title"]["text"].split(" · ")[0] for fold in containers(payload)]
+    assert titles == ["✓ Space", "✗ Deep", "– Space"]
+    first, deep, second = (json.dumps(fold, ensure_ascii=False) for fold in containers(payload))
+    assert "inner" in first and "again" not in first and "again" in second and "deep29" not in first
+    assert "… and" in deep or "deep29" in deep
+
+
+def test_steps_without_ids_begun_at_the_same_moment_are_told_apart() -> None:
+    draft = Draft(RUN, "en", "DAS Agent")
+    for label in ("One", "Two"):
+        draft.answer.apply(ev.StepStarted("s", label), 1.0)
+    judge_all(draft)
+
+
+def test_a_long_chinese_answer_is_complete() -> None:
+    answer = "".join(f"第{n}段：慢查询主要由缺少索引引起，建议添加组合索引。\n\n" for n in range(1_100))
+    assert len(answer) > 30_000
+    final = judge_all(draft_of(*in_pieces(answer, 701), language="zh"))
+    assert len(final) > 3
+    assert _bare("".join(markdown(final))) == _bare(answer)
+
+
+@pytest.mark.parametrize("unit", ["x", "字", "👩‍👩‍👧‍👦", "🇨🇳", "é"])
+def test_one_line_of_fifty_thousand_characters_is_complete_and_no_character_is_cut(unit: str) -> None:
+    answer = unit * (50_000 // len(unit))
+    final = judge_all(draft_of(*in_pieces(answer, 997)))
+    pages = markdown(final)
+    assert "".join(pages) == answer
+    assert all(len(page) % len(unit) == 0 and page == unit * (len(page) // len(unit)) for page in pages)
+
+
+def test_a_table_of_three_hundred_rows_keeps_its_head_on_every_page() -> None:
+    head = "| SQL | Time |\n|---|---|\n"
+    rows = [f"| SELECT {n} FROM orders WHERE status = 'open' AND n = {n} | {n} s |" for n in range(300)]
+    final = judge_all(draft_of(text(head + "\n".join(rows))))
+    pages = markdown(final)
+    assert len(pages) > 2 and all(page.startswith(head) for page in pages)
+    assert [row for page in pages for row in page.removeprefix(head).split("\n") if row] == rows
+
+
+def test_code_over_several_pages_is_closed_and_opened_again() -> None:
+    lines = [f"SELECT {n} FROM t; -- comment number {n}" for n in range(600)]
+    final = judge_all(draft_of(text("Run:\n```sql\n" + "\n".join(lines) + "\n```\nDone.")))
+    pages = markdown(final)
+    assert len(pages) > 2
+    for page in pages[1:]:
+        assert page.startswith("```sql\n")
+    assert all(_balanced(page) for page in pages)
+    shown = [line for page in pages for line in page.split("\n") if line.startswith("SELECT")]
+    assert shown == lines
+
+
+def test_code_deep_in_a_list_is_moved_left_when_it_goes_on() -> None:
+    lines = [f"    SELECT {n} FROM t; -- comment number {n}" for n in range(400)]
+    final = judge_all(draft_of(text("1. Run\n    ```sql\n" + "\n".join(lines) + "\n    ```\n2. Rest")))
+    first, second, *_ = markdown(final)
+    assert first.endswith("\n    ```") and second.startswith("```sql\nSELECT ")
+    assert markdown(final)[-1].endswith("```\n2. Rest")
+
+
+def test_an_empty_answer_still_is_a_message() -> None:
+    (payload,) = judge_all(draft_of())
+    assert [block["type"] for block in payload["blocks"]] == ["context", "context_actions", "actions"]
+
+
+def test_an_answer_beyond_all_messages_says_how_much_is_missing() -> None:
+    answer = "".join(f"Line {n} of a very long answer, which goes on.\n" for n in range(6_000))
+    draft = draft_of(*in_pieces(answer, 5_000))
+    final = judge_all(draft)
+    assert len(final) == limits.MESSAGES
+    shown = "".join(page + "\n" for page in markdown(final))
+    note = json.dumps(final[-1]["blocks"])
+    match = re.search(r"([\d,]+) more characters are not shown", note)
+    assert match is not None
+    missing = int(match[1].replace(",", ""))
+    assert abs(len(answer) - len(shown) - missing) <= limits.MESSAGES
+    assert answer.startswith(shown[:1_000]) and "Goes on in the next message" in json.dumps(
+        final[0]["blocks"]
+    )
+
+
+def test_work_stands_above_while_running_and_below_when_done() -> None:
+    draft = draft_of(*call(1), text("Because of a lock.\n"))
+    draft.take_in()
+    running = [block["type"] for block in draft.payload(0)["blocks"]]
+    assert running == ["context", "container", "markdown", "actions"]
+    final = [block["type"] for block in ended(draft)[0]["blocks"]]
+    assert final == ["markdown", "container", "context", "context_actions", "actions"]
+
+
+def test_the_text_beside_the_blocks_carries_the_answer_and_cuts_no_escape() -> None:
+    (payload,) = judge_all(draft_of(text("a < b & c")))
+    assert payload["text"] == "a &lt; b &amp; c"
+    long = judge_all(draft_of(text("<" * 4_000)))[0]["text"]
+    assert long.endswith("&lt;…") and cost(long) <= limits.FALLBACK + 1
+
+
+def test_folds_written_later_fit_beside_a_full_first_message() -> None:
+    draft = draft_of(text("word " * 3_000))
+    draft.take_in()
+    for n in range(40):
+        for event in call(n, name='"quoted"' * 20, result='"' * 3_000):
+            draft.answer.apply(event, float(n))
+        draft.take_in()
+        judge(draft.payload(0))
+    judge_all(draft)
+
+
+def test_a_late_piece_of_an_earlier_message_rewrites_the_pages() -> None:
+    draft = draft_of(ev.TextMessageStart("a"), ev.TextMessageContent("b", "second\n" * 2_000))
+    draft.take_in()
+    draft.answer.apply(ev.TextMessageContent("a", "first\n"), 9.0)
+    assert markdown(ended(draft))[0].startswith("first\n\n")
+
+
+def test_seconds_alone_change_no_signature() -> None:
+    draft = draft_of(text("x\n"))
+    draft.take_in()
+    before = draft.signature(0)
+    draft.elapsed = 50.0
+    draft.payload(0)
+    assert draft.signature(0) == before
+    draft.answer.apply(text("y\n"), 9.0)
+    draft.take_in()
+    assert draft.signature(0) != before
+
+
+def test_secrets_and_mentions_reach_no_part_of_a_payload() -> None:
+    secret = "S3cr3t-Hunter2"
+    bad = f"password: {secret} <!channel> <@U1>"
+    events = [
+        *call(1, name=bad, arguments=json.dumps({"password": secret, "api": bad}), result=bad, error=bad),
+        ev.StepStarted("s", bad, "x"),
+        *call(2, agent="x", result=bad * 500),
+        text(bad),
+    ]
+    draft = draft_of(*events)
+    for payload in [draft.payload(0), *judge_all(draft, Ending(State.FAILED, "sorry"))]:
+        assert secret not in json.dumps(payload)
+        for block in _walk(payload["blocks"]):
+            if block["type"] in ("markdown", "section", "context", "alert"):
+                assert "<!" not in json.dumps(block) and "<@" not in json.dumps(block)
+
+
+# -- any answer ----------------------------------------------------------------------------------------------
+
+_LINES = [
+    "words and more words of a paragraph\n",
+    "\n",
+    "- a list\n",
+    "```sql\n",
+    "```\n",
+    "~~~\n",
+    "    ```\n",
+    "```not a fence```\n",
+    "| a | b |\n",
+    "|---|---|\n",
+    "長い行" * 900 + "\n",
+    "w " * 2_100 + "\n",
+    "y" * 4_100,
+    "line\n" * 400,
+    "😀" * 50 + "\n",
+    '"\\' * 700 + "\n",
+]
+_answers = st.lists(st.sampled_from(_LINES), max_size=14).map("".join)
+
+
+def _bare(value: str) -> str:
+    return re.sub(r"\s", "", value)
+
+
+def _balanced(page: str) -> bool:
+    fence = ""
+    for line in page.split("\n"):
+        match = safe_module.FENCE.match(line)
+        if not match:
+            continue
+        if not fence:
+            fence = match[2]
+        elif match[2].startswith(fence) and not match[3].strip():
+            fence = ""
+    return not fence
+
+
+@settings(deadline=None, max_examples=25)
+@given(_answers, st.integers(300, 6_000), st.integers(0, 3))
+def test_any_answer_fits_and_is_complete(answer: str, size: int, calls: int) -> None:
+    events = [event for n in range(calls) for event in call(n, result="r" * 2_000)]
+    draft = draft_of(*events)
+    for at, event in enumerate(in_pieces(answer, size)):
+        draft.answer.apply(event, float(at))
+        if at % 7 == 0:
+            draft.take_in()
+    final = judge_all(draft)
+    pages = markdown(final)
+    assert all(_balanced(page) for page in pages)
+    # Openers and table heads may be repeated between pages; nothing of the answer may be missing, in its order.
+    shown = iter(_bare("".join(pages)))
+    assert all(character in shown for character in _bare(answer))
+    repeated = _bare("".join(pages)).replace("`", "").replace("~", "")
+    assert len(repeated) <= len(_bare(answer)) + len(pages) * limits.PAGE // 8
+
+
+@settings(deadline=None, max_examples=25)
+@given(_answers, st.integers(800, 3_000))
+def test_pages_of_any_capacity_hold_every_line(answer: str, capacity: int) -> None:
+    pages = Pages()
+    for line in answer.splitlines(keepends=True):
+        pages.add(line, capacity)
+    texts = [*pages.sealed, pages.text()]
+    assert all(cost(page) <= capacity for page in texts)
+    assert all(_balanced(page) for page in texts)
+    shown = iter(_bare("".join(texts)))
+    assert all(character in shown for character in _bare(answer))
+
+
+@given(st.text(alphabet="ae\u0301😀\u200d👩🏽\ufe0f🇨🇳 ", min_size=1, max_size=30), st.integers(0, 40))
+def test_a_cut_is_inside_and_moves_forward(value: str, at: int) -> None:
+    place = whole_until(value, at)
+    assert 1 <= place <= max(1, at)
+    assert len(shortened(value, max(2, at))) <= max(2, at)
+
+
+def test_the_ladder_ends_with_plain_text() -> None:
+    draft = draft_of(*call(1), text("**x**"))
+    draft.take_in()
+    rungs = [draft.payload(0)]
+    while draft.step_down():
+        rungs.append(draft.payload(0))
+    assert len(rungs) == 3 and rungs[-1]["blocks"] == []
+    assert {"container", "markdown"}.isdisjoint(block["type"] for block in rungs[1]["blocks"])
