@@ -18,7 +18,7 @@ from rich.live import Live
 from bot import __version__, log, terminal
 from bot.model.answer import Answer
 from bot.model.ending import Ending
-from bot.model.question import MAX_QUESTION, language_of
+from bot.model.question import MAX_QUESTION, Language, language_of
 from bot.model.run import State
 from bot.redact import redact
 from bot.settings import Settings, SettingsError, load
@@ -32,6 +32,8 @@ WRONG_SETTING = 2
 """Exit code for a setting or an argument that is wrong."""
 FAILED = 1
 """Exit code for an answer that did not come."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of SIGINT."""
 
 cli = typer.Typer(
     add_completion=False,
@@ -133,7 +135,8 @@ def ask(
     try:
         ok = asyncio.run(_ask(settings, question, session or str(uuid.uuid4()), as_json))
     except KeyboardInterrupt:
-        ok = False
+        print("das-bot: stopped listening; the agent may still finish its run unseen", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(0 if ok else FAILED)
 
 
@@ -148,6 +151,8 @@ def replay(
     except OSError as error:
         _exit(SettingsError([f"FILE: {file} cannot be read ({error.strerror})"]))
     answer, ending = asyncio.run(_fold(data))
+    if not (answer.has_text or answer.calls or answer.steps or answer.error or answer.usage):
+        _exit(SettingsError([f"FILE: {file} holds no DAS Agent stream"]))
     draft = Draft("replay00", language_of(answer.text), "DAS Agent")
     draft.answer, draft.ending = answer, ending
     payloads = final_payloads(draft)
@@ -174,7 +179,7 @@ async def _fold(data: bytes) -> tuple[Answer, Ending]:
     except UpstreamError as error:
         answer.close(0.0)
         return answer, Ending(State.FAILED, explain(error, language_of(answer.text)))
-    return answer, _ending(answer)
+    return answer, _ending(answer, language_of(answer.text))
 
 
 async def _ask(settings: Settings, question: str, session: str, as_json: bool) -> bool:
@@ -199,21 +204,22 @@ async def _ask(settings: Settings, question: str, session: str, as_json: bool) -
         answer.close(time.monotonic())
     finally:
         await backend.aclose()
-    ending = Ending(State.FAILED, explain(failure, language)) if failure else _ending(answer)
+    ending = Ending(State.FAILED, explain(failure, language)) if failure else _ending(answer, language)
     elapsed = time.monotonic() - began
     session = (answer.usage.session_id if answer.usage else "") or session
     if as_json:
         print(json.dumps(_as_dict(answer, ending, failure, session, elapsed), ensure_ascii=False))
     else:
         footer = layout.footer(answer, "DAS Agent", elapsed, layout.Frame(session, language, 0))
-        console.print(terminal.final(answer, ending, f"{footer}\nask on: das-bot ask --session {session} …"))
+        if answer.has_text or answer.calls:
+            footer += f"\nask on: das-bot ask --session {session} …"
+        console.print(terminal.final(answer, ending, footer))
         if failure:
             Console(stderr=True).print(f"cause: {redact(str(failure))}", style="dim", highlight=False)
     return ending.state is State.ANSWERED
 
 
-def _ending(answer: Answer) -> Ending:
-    language = language_of(answer.text)
+def _ending(answer: Answer, language: Language) -> Ending:
     if answer.error:
         error = UpstreamError(answer.error.code, answer.error.message, begun=True)
         return Ending(State.FAILED, explain(error, language))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markdown import Markdown
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.text import Text
 
 from bot.model.answer import Answer, CallState
@@ -20,28 +21,49 @@ _STYLES = {CallState.DONE: "green", CallState.FAILED: "red", CallState.UNFINISHE
 
 
 def live(answer: Answer, elapsed: float, language: Language) -> RenderableType:
-    """An answer that grows: what it does now, its tool calls, its text."""
+    """An answer that grows: its tool calls, its text, and below them, where it does not move, what it does now."""
     status = layout.status(answer, Progress("working"), elapsed, language).replace("*", "")
-    parts: list[RenderableType] = [Text(f"⏳ {status}", style="dim"), *_calls(answer)]
-    if answer.has_text:
-        parts.append(Markdown(redact(answer.text)))
-    return Group(*parts)
+    return _Tail(Group(*_body(answer), Text(f"⏳ {status}", style="dim")))
 
 
 def final(answer: Answer, ending: Ending, footer: str) -> RenderableType:
     """An answer that has ended."""
-    parts: list[RenderableType] = _calls(answer)
-    if answer.has_text:
-        parts.append(Markdown(redact(answer.text)))
+    parts = _body(answer)
     if ending.reason:
         parts.append(Panel(Text(ending.reason), border_style="red"))
-    parts.append(Text(footer.replace("`", ""), style="dim"))
+    parts.append(Text(_plain(footer), style="dim"))
     return Group(*parts)
+
+
+class _Tail:
+    """The last lines of something, as many as the terminal has: one wants to see what is being written."""
+
+    def __init__(self, whole: RenderableType) -> None:
+        self._whole = whole
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # The height is lifted for the drawing: rich would fill or cut from below.
+        lines = console.render_lines(self._whole, options.update(height=None), pad=False)
+        for number, line in enumerate(lines[-max(1, console.size.height - 1) :]):
+            if number:
+                yield Segment.line()
+            yield from line
 
 
 def blocks(payload: dict[str, Any]) -> RenderableType:
     """One Slack message's blocks as they would read."""
     return Group(*(_block(block) for block in payload["blocks"]))
+
+
+def _body(answer: Answer) -> list[RenderableType]:
+    parts = _calls(answer)
+    if answer.has_text:
+        parts += [*([Text()] if parts else []), Markdown(redact(answer.text)), Text()]
+    return parts
+
+
+def _plain(mrkdwn: str) -> str:
+    return mrkdwn.replace("`", "").replace("*", "").strip("_")
 
 
 def _calls(answer: Answer) -> list[RenderableType]:
@@ -69,7 +91,7 @@ def _block(block: dict[str, Any]) -> RenderableType:
     if kind == "rich_text":
         return Text("\n".join(_rich(element) for element in block["elements"]))
     if kind == "context":
-        return Text(" ".join(element["text"] for element in block["elements"]), style="dim")
+        return Text(_plain(" ".join(element["text"] for element in block["elements"])), style="dim")
     if kind == "alert":
         return Panel(Text(block["text"]["text"]), border_style="red")
     if kind == "section":

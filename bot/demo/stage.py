@@ -70,7 +70,7 @@ class Stage:
         """Start the bot; returns when it is connected, or when it has ended by itself.
 
         Args:
-            log: file descriptor for what it writes; None lets it write to ours.
+            log: file descriptor for what it writes, or `DEVNULL`; None lets it write to ours.
         """
         env = environment(self.workspace, self.das, self.das.concurrency, self._data_dir)
         env.update(self._env)

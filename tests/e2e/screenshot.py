@@ -1,11 +1,9 @@
-"""Takes pictures of the bot at work: `python tests/e2e/screenshot.py FOLDER` one of each state, with `--readme
-FILE` the one for the README."""
+"""Takes pictures of the bot at work, one of each state: `python tests/e2e/screenshot.py FOLDER`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shutil
 import sys
 import tempfile
@@ -146,11 +144,11 @@ async def take(folder: Path, pictures: dict[str, Callable[[Scene], Awaitable[Non
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=BROWSER_ARGS)
         for name, picture in pictures.items():
-            with tempfile.TemporaryDirectory() as data, open(os.devnull, "wb") as silence:
+            with tempfile.TemporaryDirectory() as data:
                 stage = Stage(Path(data), COMMANDS)
                 try:
                     await stage.start()
-                    await stage.start_bot(silence.fileno())
+                    await stage.start_bot(asyncio.subprocess.DEVNULL)
                     page = await browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
                     await page.goto(stage.workspace.url)
                     await picture(Scene(page, stage))
