@@ -1,4 +1,7 @@
-"""Takes pictures of the bot at work, one of each state: `python tests/e2e/screenshot.py FOLDER`."""
+"""Takes pictures of the bot at work, one of each state: `python tests/e2e/screenshot.py FOLDER`.
+
+`python tests/e2e/screenshot.py docs --only demo` takes the one in the README.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from playwright.async_api import Locator, Page, async_playwright, expect
+from playwright.async_api import Locator, Page, ViewportSize, async_playwright, expect
 
 from bot.demo.stage import Stage
 from bot.slack.intake.commands import COMMANDS
@@ -18,7 +21,8 @@ from bot.store import embedded
 
 BROWSER_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 BROWSER_ARGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-SIZE = {"width": 1280, "height": 800}
+SIZE: ViewportSize = {"width": 1280, "height": 800}
+LARGE: ViewportSize = {"width": 1280, "height": 1080}
 WAIT_MS = 30_000
 QUICK, HUMAN = 0.05, 0.5
 """Factors on the simulated agent's pace, for answers shown when they have ended and for those shown growing."""
@@ -55,14 +59,34 @@ class Scene:
         await expect(again).to_be_visible(timeout=WAIT_MS)
 
 
+async def demo(scene: Scene) -> None:
+    """A thread that goes on after its first answer, with one fold open: the picture in the README."""
+    await scene.page.set_viewport_size(LARGE)
+    scene.stage.das.pace = QUICK
+    for before in ("@das who holds the locks on rm-bp1demo0002?", "@das rm-bp1demo0003 的磁盘快满了"):
+        await scene.ask(before)
+        await scene.ended()
+    scene.stage.das.pace = HUMAN
+    await scene.ask(SLOW)
+    await scene.ended()
+    await scene.ask_on("thanks! anything new in the last five minutes?")
+    await expect(scene.reply).to_contain_text("I checked rm-bp1demo0001 again", timeout=WAIT_MS)
+    await scene.ended()
+    fold = scene.reply.get_by_test_id("container")
+    await fold.get_by_test_id("container-header").click()
+    await expect(fold).to_contain_text("96.2")
+    await scene.pane.get_by_role("log").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+    await expect(scene.page.get_by_role("button", name="Newer below")).to_have_count(0)
+
+
 async def finished(scene: Scene) -> None:
     """A finished answer with one fold open."""
     scene.stage.das.pace = HUMAN
     await scene.ask(SLOW)
     await scene.ended()
-    fold = scene.reply.get_by_test_id("container").filter(has_text="GetQueryOptimizeAdvice")
+    fold = scene.reply.get_by_test_id("container").filter(has_text="GetPerformanceMetrics")
     await fold.get_by_test_id("container-header").click()
-    await expect(fold).to_contain_text("Using filesort")
+    await expect(fold).to_contain_text("cpu_usage,active_session")
     log = scene.pane.get_by_role("log")
     await log.evaluate("list => list.scrollTo(0, 0)")
 
@@ -134,7 +158,7 @@ async def outsider(scene: Scene) -> None:
 
 
 ALL: tuple[Callable[[Scene], Awaitable[None]], ...] = (
-    finished, at_work, stopped, chinese, sub_agents, waiting, failed, cut, outsider
+    demo, finished, at_work, stopped, chinese, sub_agents, waiting, failed, cut, outsider
 )  # fmt: skip
 
 
@@ -149,7 +173,7 @@ async def take(folder: Path, pictures: dict[str, Callable[[Scene], Awaitable[Non
                 try:
                     await stage.start()
                     await stage.start_bot(asyncio.subprocess.DEVNULL)
-                    page = await browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
+                    page = await browser.new_page(viewport=SIZE)
                     await page.goto(stage.workspace.url)
                     await picture(Scene(page, stage))
                     await page.mouse.move(0, 0)
