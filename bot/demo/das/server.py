@@ -39,8 +39,8 @@ KEPT_REQUESTS = 10_000
 class Received:
     """One request as it was received, and what became of it.
 
-    `at` is Unix time in seconds. `outcome` is "refused" (then `code` says why), "running", "finished", "cut"
-    (by a fault) or "left" (the client closed the connection).
+    `at` and `ended` are Unix times in seconds; `ended` is 0 while it runs. `outcome` is "refused" (then `code`
+    says why), "running", "finished", "cut" (by a fault) or "left" (the client closed the connection).
     """
 
     action: str
@@ -54,6 +54,7 @@ class Received:
     outcome: str = "refused"
     code: str = ""
     frames_sent: int = 0
+    ended: float = 0.0
 
 
 class SimulatedDas:
@@ -168,6 +169,7 @@ class SimulatedDas:
             return await self._stream(request, ask, faults, received)
         finally:
             self._open[ask.agent_id] -= 1
+            received.ended = self._clock()
             if received.outcome == "running":
                 received.outcome = "left"
 
