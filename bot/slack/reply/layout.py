@@ -145,7 +145,8 @@ def text_only(payload: Payload) -> Payload:
 
 
 def _payload(page: Page, blocks: list[Block], lead: str) -> Payload:
-    text = mrkdwn(page.text)
+    # One character more than fits, so that what is cut is seen to be; the page is safe already.
+    text = mrkdwn(page.text[: limits.FALLBACK + 1])
     return {"text": _fallback((lead + text).strip() or "…"), "blocks": blocks}
 
 

@@ -51,7 +51,7 @@ class Pages:
     def add(self, line: str, capacity: int) -> None:
         """Add a settled line; `capacity` is what the current page may take, in characters of payload."""
         if self._outdent and not self._mid_line:
-            line = line[min(self._outdent, len(line) - len(line.lstrip(" "))) :]
+            line = _outdented(line, self._outdent)
         self._add(line, capacity)
 
     def _add(self, line: str, capacity: int) -> None:
@@ -59,8 +59,9 @@ class Pages:
         page = self._open
         room = capacity - page.size - cost(_closing(page))
         if need > room and len(page.lines) > page.prefix:
+            before = self._outdent
             self._seal()
-            self._add(line, capacity)
+            self._add(line if self._mid_line else _outdented(line, self._outdent - before), capacity)
             return
         if need > room:
             head, rest = _cut(line, max(room, 1))
@@ -150,6 +151,10 @@ class Pages:
 def _closing(page: _Open) -> str:
     fence = FENCE.match(page.fence)
     return f"\n{fence[1]}{fence[2]}\n" if fence else ""
+
+
+def _outdented(line: str, columns: int) -> str:
+    return line[min(columns, len(line) - len(line.lstrip(" "))) :]
 
 
 def _is_table_rule(line: str) -> bool:
