@@ -66,6 +66,11 @@ def slot(agent: str, part: str) -> str:
     return f"{PREFIX}slot:{agent}:{part}"
 
 
+def rate(team: str, lane: str, part: str) -> str:
+    """Strings of a lane of Slack's budget: its `arrival` and until when it is `closed`. Live as long as they matter."""
+    return f"{PREFIX}rate:{team}:{lane}:{part}"
+
+
 @dataclass(frozen=True, slots=True)
 class Lives:
     """The lives an operator sets, in milliseconds."""
