@@ -42,6 +42,7 @@ logger = log.get(__name__)
 
 _SLACK_AWAY_SECONDS = 10.0
 """Longest pause between tries while Slack does not answer at start."""
+_FIRST_PAUSE_SECONDS = 0.5
 _READY_SECONDS = 2.0
 """Longest wait of a readiness probe for Redis."""
 
@@ -183,7 +184,7 @@ async def _always() -> bool:
 
 async def _who_am_i(client: SlackClient) -> tuple[str, str, str]:
     """Our workspace's id, the bot's user id and the enterprise's id, waiting while Slack is away."""
-    wait = 0.5
+    wait = _FIRST_PAUSE_SECONDS
     while True:
         try:
             me = await client.web.auth_test()

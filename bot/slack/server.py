@@ -49,7 +49,9 @@ class Door:
         signature = headers.get("x-slack-signature", "")
         if not _TIMESTAMP.fullmatch(timestamp) or not signature.isascii():
             return False
-        return bool(SignatureVerifier(self.signing_secret).is_valid(body, timestamp, signature))
+        # Slack signs text only; bytes that are none match nothing.
+        text = body.decode("utf-8", "replace")
+        return bool(SignatureVerifier(self.signing_secret).is_valid(text, timestamp, signature))
 
 
 def build(door: Door | None, ready: Ready) -> web.Application:

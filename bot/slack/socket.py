@@ -16,6 +16,9 @@ from bot import log
 
 logger = log.get(__name__)
 
+PING_SECONDS = 3.0
+"""How often the SDK looks at the connection, and so the longest a lost one goes unnoticed; without a pong for four
+times as long it counts as lost. The SDK's own 10 s would cost a question both of Slack's first deliveries."""
 CHECK_SECONDS = 5.0
 DEAD_SECONDS = 60.0
 """Without a connection for this long, the ticket is thrown away: the SDK may try one dead ticket for ever."""
@@ -44,7 +47,9 @@ class Socket:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._client: SocketModeClient = AsyncSocketModeHandler(app, app_token).client
+        self._client: SocketModeClient = AsyncSocketModeHandler(
+            app, app_token, ping_interval=PING_SECONDS
+        ).client
         self._clock = clock
         self._sleep = sleep
         self.stood = asyncio.Event()

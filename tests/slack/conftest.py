@@ -17,7 +17,8 @@ from bot.model.run import State
 from bot.settings import Settings
 from bot.slack.intake.commands import COMMANDS
 from bot.store import keys
-from bot.upstream.credentials import Credentials, StaticCredentials
+from bot.upstream.acs3 import Credentials
+from bot.upstream.credentials import StaticCredentials
 
 OPS, SHARED, RANDOM = "C0DBOPS001", "C0SHARED01", "C0RANDOM01"
 
@@ -53,7 +54,7 @@ class House:
     async def runs(self) -> list[dict[str, str]]:
         """The records of all runs, oldest first."""
         names = [name async for name in self.redis.scan_iter(keys.run("*"))]
-        records: list[dict[str, str]] = [await self.redis.hgetall(name) for name in names]
+        records: list[Any] = [await self.redis.hgetall(name) for name in names]
         return sorted(records, key=lambda record: float(record["accepted_at"]))
 
     async def taken(self, count: int) -> list[dict[str, str]]:
@@ -83,7 +84,10 @@ class House:
 
     async def private_line(self, user: str, channel: str, count: int = 1) -> Message:
         """The newest private line to somebody, once they got exactly so many."""
-        seen = lambda: self.workspace.ephemerals(user, channel)  # noqa: E731
+
+        def seen() -> list[Message]:
+            return self.workspace.ephemerals(user, channel)
+
         await self.workspace.until(lambda: len(seen()) >= count)
         await self.workspace.delivered()
         assert len(seen()) == count, [message.text for message in seen()]

@@ -36,7 +36,7 @@ OPS, ORDERS, SHARED, DM = "C0DBOPS001", "C0ORDERS01", "C0SHARED01", "D0ANA00001"
     ],
 )
 def test_refusal(rules: dict[str, Any], visit: Visit, refusal: str) -> None:
-    sets = {name: frozenset(value) if isinstance(value, set) else value for name, value in rules.items()}
+    sets: Any = {name: frozenset(value) if isinstance(value, set) else value for name, value in rules.items()}
     assert Access(HOME, **sets).refusal(visit) == refusal
 
 

@@ -117,13 +117,13 @@ async def test_a_click_by_nobody_of_ours(house: Any, team: str | None) -> None:
 async def test_every_envelope_is_acked(house: Any) -> None:
     """What nobody listens for is acked too, or Slack delivers it again and again, or shows an error."""
     dispatcher = house.workspace._dispatcher
-    base = {
+    base: dict[str, Any] = {
         "team": {"id": "T0DEMO00001"},
         "user": {"id": ANA, "team_id": "T0DEMO00001"},
         "api_app_id": "A0DASBOT01",
     }
     view = {"id": "V1", "callback_id": "x", "type": "modal", "state": {"values": {}}}
-    odd = [
+    odd: Any = [
         ("events_api", {"type": "event_callback", "event_id": "Ev1", "event": {"type": "reaction_added"}}),
         (
             "events_api",

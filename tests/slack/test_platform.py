@@ -1,0 +1,55 @@
+"""Root messages of commands: one, whatever happens to the post, and a private line when there can be none."""
+
+from typing import Any
+
+import pytest
+
+ANA, OPS = "U0ANA00001", "C0DBOPS001"
+
+
+def roots(house: Any) -> list[Any]:
+    return [
+        m for m in house.workspace.messages.of(OPS) if m.bot_id and not m.is_reply and not m.ephemeral_for
+    ]
+
+
+async def ask(house: Any, text: str = "why is rm-bp1demo0001 slow?") -> None:
+    assert (await house.workspace.command(ANA, OPS, "/das-ask", text)).ok
+
+
+async def test_a_post_that_arrived_unseen_is_not_repeated(house: Any) -> None:
+    house.workspace.fail_next("chat.postMessage", reset=True)
+    await ask(house)
+    await house.ended(1)
+    (root,) = roots(house)
+    await house.answer(OPS, root.ts)
+
+
+async def test_a_post_that_did_not_arrive_is_repeated(house: Any) -> None:
+    house.workspace.fail_next("chat.postMessage", status=503)
+    await ask(house)
+    await house.ended(1)
+    (root,) = roots(house)
+    await house.answer(OPS, root.ts)
+
+
+@pytest.mark.parametrize("code", ["is_archived", "restricted_action"])
+async def test_what_slack_refuses_is_said_privately_with_a_reference(house: Any, code: str) -> None:
+    house.workspace.fail_next("chat.postMessage", error=code)
+    await ask(house)
+    line = await house.private_line(ANA, OPS)
+    assert line.text.startswith("Something went wrong on our side. Reference ")
+    assert code not in line.text
+    (run,) = await house.ended(1)
+    assert run["state"] == "failed"
+    assert roots(house) == []
+
+
+async def test_the_root_cannot_ping_and_shows_the_beginning_of_a_long_question(house: Any) -> None:
+    await ask(house, "<!channel> @here why? " + "x" * 5_000)
+    await house.workspace.until(lambda: roots(house))
+    (root,) = roots(house)
+    assert "<!channel>" not in root.text
+    assert len(root.text) < 2_700 and root.text.endswith("…")
+    (run,) = await house.ended(1)
+    assert len(run["text"]) > 5_000
