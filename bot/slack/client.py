@@ -101,6 +101,7 @@ class SlackClient:
         owner: str,
         make: Callable[[], dict[str, Any]],
         on_answer: Callable[[dict[str, Any]], None] | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> dict[str, Any]:
         """Call a method when the budget allows. `make` builds the arguments then, so they are the newest.
 
@@ -112,12 +113,15 @@ class SlackClient:
             make: gives the arguments but the channel; called again after a 429.
             on_answer: gets Slack's answer even when the caller is cancelled meanwhile. A request that has left is
                 always waited for, or it could overtake the next one.
+            before: awaited when the budget allows; what it raises keeps the request from leaving.
 
         Raises:
             SlackError: or one of its kinds, when Slack refused or did not answer.
         """
         for _ in range(_MOST_REFUSALS):
             await self.budget.take(method, channel, priority, owner)
+            if before:
+                await before()
             arguments = {"channel": channel, **make()}
             try:
                 return await _to_its_end(self._send(method, arguments, on_answer))
@@ -161,11 +165,12 @@ class SlackClient:
         *,
         tries: int = 8,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> dict[str, Any]:
         """`call` for what may be repeated without harm (an update, a read): tried again while it is uncertain."""
         for attempt in range(tries):
             try:
-                return await self.call(method, channel, priority, owner, make)
+                return await self.call(method, channel, priority, owner, make, before=before)
             except UncertainError as error:
                 if attempt == tries - 1:
                     raise

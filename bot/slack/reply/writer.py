@@ -43,6 +43,8 @@ _MOST_FINAL_TRIES = 20
 """Rounds for the final state, each with its own retries: some five minutes of an absent Slack."""
 _MOST_REPLACED = 3
 """How often a message that is gone is written anew; somebody who deletes it each time does not want it."""
+_FENCED_SECONDS = 4.0
+"""How long after a save under the lease the thread is certainly still ours: well below the lease's life."""
 _WHATEVER = object()
 """The signature of a message that nobody will write again."""
 METADATA_TYPE = "das_bot_reply"
@@ -76,6 +78,7 @@ class SlackReply:
         self._clock = clock
         self._sleep = sleep
         self._began = clock()
+        self._saved_at = float("-inf")
         self._draft = Draft(run.id, run.question.language, backend)
         self._messages = [_Message(ts) for ts in run.reply_ts]
         self._refused = ""
@@ -267,6 +270,7 @@ class SlackReply:
             lambda: {"ts": message.ts, **make()},
             tries=6 if priority is Priority.FINAL else 1,
             sleep=self._sleep,
+            before=self._fence,
         )
 
     async def _post(
@@ -299,6 +303,7 @@ class SlackReply:
                     **payload,
                 },
                 on_answer=lambda answer: self._keep(number, str(answer["ts"]), signature),
+                before=self._fence,
             )
         except UncertainError:
             if not await self._find_posted(number):
@@ -345,10 +350,22 @@ class SlackReply:
     async def _remember(self, payload: layout.Payload) -> None:
         """Keep what the last message shows with the run's record, for whoever has to finish it after a crash."""
         self._run.shown = json.dumps(payload, ensure_ascii=False)
+        await self._write_down()
+
+    async def _write_down(self) -> None:
         try:
             await self._save()
+            self._saved_at = self._clock()
         except (RedisError, OSError) as error:
             logger.warning("run not saved", run=self._run.reference, reason=str(error))
+
+    async def _fence(self) -> None:
+        """Before a write to Slack: a worker that slept through its lease must not write over what came after it.
+
+        Saving raises LeaseLostError then. While Redis is away nobody else can have taken the thread.
+        """
+        if self._clock() - self._saved_at > _FENCED_SECONDS:
+            await self._write_down()
 
     @property
     def _channel(self) -> str:
