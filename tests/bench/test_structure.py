@@ -7,6 +7,7 @@ import pytest
 from bot.model import event as ev
 from bot.model.answer import Answer
 from bot.model.ending import Progress
+from bot.redact import redact
 from bot.slack.reply import folds as folds_module
 from bot.slack.reply import limits
 from bot.slack.reply import safe as safe_module
@@ -19,7 +20,7 @@ def test_an_update_makes_safe_only_new_lines_and_draws_only_changed_folds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     characters = folds = 0
-    redact, call = safe_module.redact, folds_module.Folds._call
+    call = folds_module.Folds._call
 
     def counting_redact(text: str) -> str:
         nonlocal characters

@@ -65,7 +65,8 @@ def error(code: str, status: int = 200, **headers: str) -> Callable[[], web.Resp
     return lambda: web.json_response({"ok": False, "error": code}, status=status, headers=headers)
 
 
-OK = lambda: web.json_response({"ok": True, "ts": "1.2"})  # noqa: E731
+def OK() -> web.Response:
+    return web.json_response({"ok": True, "ts": "1.2"})
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,10 @@ def content(message: Message) -> str:
     return json.dumps(message.blocks, ensure_ascii=False) + message.text
 
 
+async def appears(desk: Desk, words: str) -> None:
+    await desk.workspace.until(lambda: any(words in content(message) for message in desk.shown))
+
+
 async def end(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
@@ -97,7 +101,7 @@ async def test_one_message_from_the_first_sign_to_the_end(desk: Desk) -> None:
     for word in ("Because\n", "of\n", "a lock.\n"):
         answer.apply(ev.TextMessageContent("m", word), 1.0)
         reply.show(answer, WORKING)
-        await desk.workspace.until(lambda word=word: word.strip() in content(desk.shown[0]))
+        await appears(desk, word.strip())
     await end(writing)
     await reply.finish(answer, DONE)
     (message,) = desk.shown
@@ -235,7 +239,7 @@ async def test_a_long_answer_goes_on_in_next_messages_whose_ts_stay(desk: Desk) 
         answer.apply(ev.TextMessageContent("m", f"Line {n} of the answer, which is long.\n"), 1.0)
         if n % 100 == 0:
             reply.show(answer, WORKING)
-            await desk.workspace.until(lambda n=n: any(f"Line {n} " in content(m) for m in desk.shown))
+            await appears(desk, f"Line {n} ")
     before = list(run.reply_ts)
     await end(writing)
     await reply.finish(answer, DONE)

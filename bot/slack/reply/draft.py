@@ -42,6 +42,7 @@ class Draft:
         self._pages = Pages()
         self._folds = Folds(language, run_id)
         self._mark = (0, 0)
+        self._taken_from = self.answer
         self._missing = 0
         self._version = 0
         self._rung = 0
@@ -49,6 +50,9 @@ class Draft:
 
     def take_in(self) -> None:
         """Feed what is new of the text into the pages."""
+        if self._taken_from is not self.answer:
+            # A mark means nothing to another answer.
+            self._taken_from, self._mark = self.answer, (-1, 0)
         new, self._mark, anew = self.answer.text_after(self._mark)
         if anew:
             self._safe, self._pages, self._missing = SafeText(), Pages(), 0
