@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
-from redis import RedisError
+from redis import RedisError, exceptions
 from redis.asyncio import Redis
 from slack_sdk.errors import SlackApiError
 
@@ -146,7 +146,9 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
             return state
 
         app = slack_app.build(client, secret, Desk(team, bot_user, runs, access, notices), sessions, stop_run)
-        await runs.prepare()
+        with suppress(exceptions.ConnectionError, exceptions.TimeoutError, OSError):
+            # Redis may have gone again since it answered; the worker makes the group when it finds none.
+            await runs.prepare()
         if door:
             door.app, health.slack = app, _always
         else:
