@@ -30,7 +30,7 @@ bench: .venv/.test ## Measure speed; prints ratios against a baseline of the sam
 
 .PHONY: screenshot
 screenshot: .venv/.test system ## Take the README's picture of the demo anew
-	@$(BIN)/python tests/e2e/screenshot.py docs/demo.png
+	@$(BIN)/python tests/e2e/screenshot.py docs --only demo
 
 .PHONY: page
 page: ## Build the demo's page anew (needs node)
