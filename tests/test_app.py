@@ -10,6 +10,7 @@ import pytest
 
 from bot import app
 from bot.demo.workspace import NO_LIMITS, Workspace
+from bot.relay import worker
 from bot.settings import Settings, SettingsError
 
 
@@ -22,7 +23,8 @@ async def workspace() -> AsyncIterator[Workspace]:
 
 
 @pytest.fixture
-def given(workspace: Workspace, valkey_url: str) -> dict[str, Any]:
+def given(workspace: Workspace, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(worker, "READ_MS", 20)
     return {
         "slack_bot_token": workspace.bot_token,
         "slack_app_token": workspace.app_token,

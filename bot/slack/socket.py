@@ -70,7 +70,7 @@ class Socket:
             self.stood.set()
             await self._watch()
         finally:
-            await self._client.close()  # type: ignore[no-untyped-call]
+            await self._client.close()
 
     async def _connect(self) -> None:
         wait = 0.5

@@ -14,6 +14,7 @@ from bot.demo.das import DEMO_CREDENTIAL, SimulatedDas
 from bot.demo.workspace import NO_LIMITS, Command, Workspace
 from bot.demo.workspace.messages import Message
 from bot.model.run import State
+from bot.relay import worker
 from bot.settings import Settings
 from bot.slack.intake.commands import COMMANDS
 from bot.store import keys
@@ -109,8 +110,10 @@ MakeHouse = Callable[..., Awaitable[House]]
 
 
 @pytest.fixture
-async def make_house(valkey_url: str) -> AsyncIterator[MakeHouse]:
+async def make_house(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeHouse]:
     """Builds houses; `pace` is the agent's. The bot in them is yet to be started."""
+    # A worker ends with its last look for work, which takes as long as this when there is none.
+    monkeypatch.setattr(worker, "READ_MS", 20)
     async with AsyncExitStack() as stack:
 
         async def make(pace: float = 0, **options: Any) -> House:

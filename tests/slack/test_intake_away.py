@@ -17,8 +17,8 @@ async def test_slack_delivers_again_and_it_is_one_run(
 ) -> None:
     house = await make_house(redelivery_delays=[0.0] * 50, ack_deadline=0.05)
     await house.start(**({"slack_app_token": ""} if mode == "http" else {}))
-    execute = Redis.execute_command
-    refused = []
+    execute: Any = Redis.execute_command
+    refused: list[str] = []
 
     async def away(self: Redis, *args: Any, **options: Any) -> Any:
         # Only intake is hit: its first three tries.
@@ -41,7 +41,7 @@ async def test_a_click_while_redis_is_away_is_not_acked(house: Any, monkeypatch:
     reply = await house.answer(OPS, ts)
     (run,) = await house.ended(1)
     monkeypatch.setattr(house.workspace._dispatcher, "_deadline", 0.05)
-    execute = Redis.execute_command
+    execute: Any = Redis.execute_command
 
     async def away(self: Redis, *args: Any, **options: Any) -> Any:
         if args[0] == "HGETALL":

@@ -241,7 +241,7 @@ async def test_intake_is_cheap(house: Any, monkeypatch: pytest.MonkeyPatch) -> N
     await house.answer(OPS, ts)
     await house.taken(1)
     trips: dict[str, list[str]] = {}
-    execute = Redis.execute_command
+    execute: Any = Redis.execute_command
 
     async def counted(self: Redis, *args: Any, **options: Any) -> Any:
         task = asyncio.current_task()
