@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from bot import log
 from bot.model.run import Run
 from bot.relay.reply import CannotPostError, Save
@@ -18,16 +21,27 @@ _ROOT_TYPE = "das_bot_question"
 _ROOT_MOST = 2_500
 """Characters of a question that its root message shows."""
 _NOT_INVITED = frozenset({"not_in_channel", "channel_not_found"})
-_TRIES = 5
+_TRIES = 8
+"""Tries to post a root message: with the pauses between them, a minute of an absent Slack."""
+_LONGEST_PAUSE = 15.0
+"""Seconds between two tries, at most."""
 
 
 class SlackPlatform:
     """Implements `bot.relay.reply.Platform`. `backend` is the name in the footers."""
 
-    def __init__(self, client: SlackClient, notices: Notices, backend: str) -> None:
+    def __init__(
+        self,
+        client: SlackClient,
+        notices: Notices,
+        backend: str,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._client = client
         self._notices = notices
         self._backend = backend
+        self._sleep = sleep
 
     def reply(self, run: Run, save: Save) -> SlackReply:
         """The reply to a run."""
@@ -44,13 +58,13 @@ class SlackPlatform:
         shown = question.text if len(question.text) <= _ROOT_MOST else question.text[:_ROOT_MOST] + "…"
         text = say("asked", question.language, user=question.user, text=mrkdwn(shown))
         for attempt in range(_TRIES):
-            # A post of an earlier try, or of a worker that died, may have arrived.
-            if (attempt or run.posting) and (ts := await self._posted_root(run)):
-                return ts
-            # Written down before the post leaves: whoever takes over after a crash looks for it first.
-            run.posting = True
-            await save()
+            if attempt:
+                await self._sleep(min(2.0**attempt, _LONGEST_PAUSE))
             try:
+                # A post of an earlier try, or of a worker that died, may have arrived.
+                if run.posting and (ts := await self._posted_root(run)):
+                    return ts
+                run.posting = True
                 response = await self._client.call(
                     "chat.postMessage",
                     channel,
@@ -62,6 +76,8 @@ class SlackPlatform:
                         "unfurl_media": False,
                         "metadata": {"event_type": _ROOT_TYPE, "event_payload": {"run": run.id}},
                     },
+                    # Written down before the post leaves: whoever takes over after a crash looks for it first.
+                    before=save,
                 )
             except UncertainError as error:
                 logger.warning("root message uncertain", run=run.reference, reason=str(error))
@@ -88,6 +104,8 @@ class SlackPlatform:
                 run.id,
                 lambda: {"limit": 100, "include_all_metadata": True, "oldest": f"{run.accepted_at - 60:.6f}"},
             )
+        except UncertainError:
+            raise  # Not known is not "not there".
         except SlackError as error:
             logger.warning("cannot look for a root message", run=run.reference, reason=str(error))
             return ""
