@@ -301,8 +301,8 @@ class Worker:
 
     async def _inform_one(self, job: _Job, run_id: str, place: int, shown: dict[str, int]) -> None:
         run = await self._runs.get(run_id)
-        if run is None:
-            return
+        if run is None or run.state.is_final:
+            return  # The list is as old as the last beat.
         reply = self._platform.reply(run, self._saver(job.lease, run))
         if run.stop_by:
             ending = stopped_early(run, self._parts)
