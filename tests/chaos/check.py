@@ -183,7 +183,8 @@ def _check_question(
         return
     written = sorted(replies.get(runs[0], []), key=lambda pair: pair[0])
     if not written:
-        yield broken("one reply", "no reply")
+        if not _told_privately(evidence, asked, runs[0]):
+            yield broken("one reply", "no reply")
         return
     numbers = [number for number, _ in written]
     if numbers != list(range(len(numbers))):
@@ -194,6 +195,14 @@ def _check_question(
     if places != {_place(asked, roots.get(runs[0], []))}:
         yield broken("in its thread", f"replies in {places}")
     yield from (broken(rule, detail) for rule, detail in _check_end(evidence, asked, runs[0], written))
+
+
+def _told_privately(evidence: Evidence, asked: Asked, run_id: str) -> bool:
+    """Whether a command for which no thread could be opened ended with a line to the asker that says so."""
+    reference = f"{run_id[:4]}-{run_id[4:8]}"
+    lines = evidence.workspace.ephemerals(asked.user, asked.channel)
+    failed = evidence.runs[run_id]["state"] == "failed" and asked.kind == "command"
+    return failed and any(reference in line.text for line in lines)
 
 
 def _place(asked: Asked, roots: list[Message]) -> tuple[str, str | None]:
@@ -299,6 +308,8 @@ def outcomes(evidence: Evidence) -> Counter[str]:
         shown = last.get(runs[0]) if runs else None
         if not runs:
             count["not accepted" if not evidence.is_accepted(asked) else "lost"] += 1
+        elif shown is None and _told_privately(evidence, asked, runs[0]):
+            count["told privately"] += 1
         elif shown is None or is_running(shown[1]):
             count["open"] += 1
         else:

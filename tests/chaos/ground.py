@@ -136,6 +136,9 @@ class Ground:
         async with bot.busy:
             self._expect_alive(bot)
             assert bot.process is not None
+            if bot.process.returncode is not None:
+                await self.start_bot(bot)
+                return
             with suppress(ProcessLookupError):
                 bot.process.terminate()
             try:

@@ -1,0 +1,181 @@
+"""One chaos run with a fixed seed, as everybody can run it; and the judge itself, held against broken records."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.demo.das import Received
+from bot.demo.workspace import Workspace
+from bot.demo.workspace.delivery import Attempt, Delivery
+from bot.demo.workspace.messages import posted_by_app
+from bot.slack.reply.writer import METADATA_TYPE
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.chaos.check import Asked, Evidence, check, token  # noqa: E402
+from tests.chaos.plan import draw  # noqa: E402
+
+SEED = 2026
+ARGUMENTS = ("--questions", "40", "--processes", "3", "--seconds", "20", "--hurry")
+LONGEST_SECONDS = 170
+"""It takes half a minute; this is for a machine that is busy with something else, and for a run that fails."""
+
+
+@pytest.mark.timeout(LONGEST_SECONDS + 10)
+def test_nothing_is_lost_whatever_breaks() -> None:
+    command = [sys.executable, str(ROOT / "tests" / "chaos" / "run.py"), "--seed", str(SEED), *ARGUMENTS]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "40 questions" in done.stdout and "every invariant holds" in done.stdout
+
+
+def test_a_seed_is_a_plan() -> None:
+    plan = draw(7, 50, 60, pause=True)
+    assert plan == draw(7, 50, 60, pause=True) != draw(8, 50, 60, pause=True)
+    kinds = {step.kind for step in plan}
+    assert kinds >= {"kill", "roll", "pause", "kill_store", "drop_sockets", "slack", "das", "stop", "replay"}
+    assert sum(step.kind in ("mention", "follow_up", "dm", "command") for step in plan) == 50
+
+
+# -- the judge ---------------------------------------------------------------------------------------------
+
+RUN = "0123456789abcdef"
+BUTTON = {"type": "actions", "elements": [{"type": "button", "action_id": "run_stop"}]}
+FEEDBACK = {"type": "context_actions", "elements": []}
+
+
+def answer(number: int) -> list[dict[str, Any]]:
+    return [{"type": "markdown", "text": f"About {token(number)}."}, FEEDBACK]
+
+
+@pytest.fixture
+def evidence() -> Evidence:
+    """Two questions of a thread, asked, delivered and answered as they should be."""
+    workspace = Workspace()
+    root = _said(workspace, 0, "")
+    asked = [root, _said(workspace, 1, root.ts)]
+    requests = [
+        Received("Chat", 100.0, question=asked[0].text, outcome="finished", ended=102.0),
+        Received("Chat", 103.0, question=asked[1].text, outcome="finished", ended=104.0),
+    ]
+    found = Evidence(workspace, requests, asked, set(), [], [])
+    for number, one in enumerate(asked):
+        run_id = RUN[number:] + RUN[:number]
+        found.runs[run_id] = {
+            "text": one.text,
+            "state": "answered",
+            "thread_ts": root.ts,
+            "channel": one.channel,
+        }
+        _reply(workspace, one.channel, root.ts, run_id, 0, answer(number))
+    return found
+
+
+def _said(workspace: Workspace, number: int, thread_ts: str) -> Asked:
+    ts = f"{10 + number}.000001"
+    delivery = Delivery(
+        "events_api", {"event": {"ts": ts, "channel": "C0DBOPS001"}}, [Attempt(20.0 + number)]
+    )
+    delivery.acked, delivery.latency, delivery.finished = True, 0.1, True
+    workspace.deliveries.append(delivery)
+    text = f"why is {token(number)} slow?"
+    return Asked(number, "mention", "U0ANA00001", "C0DBOPS001", text, 30.0 * number, ts, thread_ts)
+
+
+def _reply(
+    workspace: Workspace, channel: str, thread_ts: str, run_id: str, number: int, blocks: list[dict[str, Any]]
+) -> None:
+    message = posted_by_app(channel, workspace.messages.next_ts(), "…", blocks)
+    message.thread_ts = thread_ts
+    message.metadata = {"event_type": METADATA_TYPE, "event_payload": {"run": run_id, "message": number}}
+    workspace.messages.add(message)
+
+
+def _posted_twice(evidence: Evidence) -> None:
+    one = evidence.asked[0]
+    _reply(evidence.workspace, one.channel, one.ts, RUN, 0, answer(0))
+
+
+def _still_running(evidence: Evidence) -> None:
+    next(iter(evidence.workspace.messages)).blocks = [BUTTON]
+
+
+def _another_end_recorded(evidence: Evidence) -> None:
+    evidence.runs[RUN]["state"] = "interrupted"
+
+
+def _anothers_answer(evidence: Evidence) -> None:
+    next(iter(evidence.workspace.messages)).blocks = answer(1)
+
+
+def _lost(evidence: Evidence) -> None:
+    del evidence.runs[RUN]
+
+
+def _accepted_twice(evidence: Evidence) -> None:
+    evidence.runs["f" * 16] = dict(evidence.runs[RUN])
+
+
+def _asked_twice(evidence: Evidence) -> None:
+    evidence.requests = [*evidence.requests, replace(evidence.requests[0], at=110.0, ended=111.0)]
+
+
+def _never_asked(evidence: Evidence) -> None:
+    evidence.requests = evidence.requests[1:]
+
+
+def _overlapping(evidence: Evidence) -> None:
+    evidence.requests[0].ended = 103.9
+
+
+def _in_the_wrong_order(evidence: Evidence) -> None:
+    evidence.requests[0].at, evidence.requests[0].ended = 105.0, 106.0
+
+
+def _never_acked(evidence: Evidence) -> None:
+    evidence.workspace.deliveries[0].acked = False
+
+
+def _in_another_thread(evidence: Evidence) -> None:
+    next(iter(evidence.workspace.messages)).thread_ts = "99.000000"
+
+
+def _something_left(evidence: Evidence) -> None:
+    evidence.left.append("1 entries pending")
+
+
+def test_the_judge_finds_nothing_where_nothing_is_wrong(evidence: Evidence) -> None:
+    assert check(evidence) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "rule"),
+    [
+        (_posted_twice, "one reply"),
+        (_still_running, "a final state is shown"),
+        (_another_end_recorded, "a final state is shown"),
+        (_anothers_answer, "the final state is true"),
+        (_lost, "nothing accepted is lost"),
+        (_accepted_twice, "accepted once"),
+        (_asked_twice, "asked upstream once"),
+        (_never_asked, "the final state is true"),
+        (_overlapping, "one run at a time"),
+        (_in_the_wrong_order, "in order of asking"),
+        (_never_acked, "Slack gets through"),
+        (_in_another_thread, "in its thread"),
+        (_something_left, "store at rest"),
+    ],
+)
+def test_the_judge_sees(evidence: Evidence, spoil: Callable[[Evidence], None], rule: str) -> None:
+    spoil(evidence)
+    assert rule in {violation.rule for violation in check(evidence)}
