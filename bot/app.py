@@ -31,6 +31,7 @@ from bot.slack.words import say
 from bot.store import embedded
 from bot.store.connection import open_store
 from bot.store.keys import DAY, Lives
+from bot.store.rates import SharedRates
 from bot.store.runs import Runs
 from bot.store.sessions import Sessions
 from bot.store.slots import Slots
@@ -120,6 +121,7 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         client = SlackClient(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, budget)
         stack.push_async_callback(client.aclose)
         team, bot_user, enterprise = await _who_am_i(client)
+        budget.shared = SharedRates(redis, team)
         backend = das_backend(settings, credentials)
         stack.push_async_callback(backend.aclose)
         notices = Notices(client)

@@ -37,7 +37,9 @@ def test_the_table_has_no_setting_that_nothing_reads() -> None:
 
 
 def test_every_command_is_named() -> None:
-    commands = {command.name or command.callback.__name__ for command in cli.registered_commands if command.callback}
+    commands = {
+        command.name or command.callback.__name__ for command in cli.registered_commands if command.callback
+    }
     assert commands
     assert all(f"das-bot {name}" in README for name in commands)
 

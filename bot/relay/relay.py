@@ -93,9 +93,7 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
     say, language = parts.sentences.say, run.question.language
     if run.asked_at:
         # A worker died after asking. Whether the service ran it is unknown, so it is not asked again.
-        ending = Ending(State.INTERRUPTED, say("interrupted", language))
-        await reply.recover(ending)
-        return ending
+        return await reply.recover(Ending(State.INTERRUPTED, say("interrupted", language)))
     answer = Answer()
     await reply.open(Progress("starting"))
     if run.stop_by:

@@ -36,8 +36,11 @@ class Reply(Protocol):
         """Write the final state. Comes back when it is written, or when the platform refuses for good."""
         ...
 
-    async def recover(self, ending: Ending) -> None:
-        """Write the final state over what a dead worker left."""
+    async def recover(self, ending: Ending) -> Ending:
+        """Write the final state over what a dead worker left.
+
+        Returns the ending that stands there: another one than given when the worker died after it had shown it.
+        """
         ...
 
 

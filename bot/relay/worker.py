@@ -244,7 +244,7 @@ class Worker:
         say = self._parts.sentences.say
         ending = Ending(State.FAILED, say("wrong", run.question.language, reference="").strip())
         try:
-            await reply.recover(ending)
+            return await reply.recover(ending)
         except Exception:
             logger.exception("its end could not be shown", run=run.reference)
         return ending

@@ -1,8 +1,9 @@
-"""Slack's budget, shared by every answer of this process: one rate per method, and per channel for posts.
+"""Slack's budget, shared by every answer: one rate per method, and per channel for posts.
 
 Slack counts calls per method and workspace. Each lane is a GCRA (a leaky bucket kept as one time stamp). Who waits is
 served by priority, then by who was served longest ago, so that twenty answers get equal shares. A 429 closes exactly
-its lane for as long as Slack says.
+its lane for as long as Slack says. With a `SharedRates` all replicas draw on one rate as well; what is left of it for
+less urgent calls is smaller, so that no replica's growing text delays another's final state.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Protocol
 
 PER_MINUTE: dict[str, float] = {
     "chat.postMessage": 55,
-    "chat.update": 48,
-    "chat.postEphemeral": 95,
-    "conversations.replies": 48,
-    "conversations.history": 48,
-    "users.info": 95,
+    "chat.update": 42,
+    "chat.delete": 42,
+    "chat.postEphemeral": 85,
+    "conversations.replies": 42,
+    "conversations.history": 42,
 }
-"""Calls per minute and workspace, a little below Slack's published tiers; posts count per channel."""
+"""Calls per minute and workspace; posts count per channel. Below Slack's published tiers by the burst, so that even
+the first minute after a quiet time keeps to them."""
 _OTHERS = 18
 """Calls per minute of any other method: the slowest tier."""
 _BURST_SECONDS = 10
@@ -31,6 +34,18 @@ _AGEING_SECONDS = 20.0
 _PER_CHANNEL = frozenset({"chat.postMessage"})
 
 
+class SharedRates(Protocol):
+    """The rates all replicas draw on; see `bot.store.rates`."""
+
+    async def ask(self, lane: str, interval: float, burst: float, *, reserve: bool) -> float:
+        """Seconds until a call may be made. It is counted when that is 0, and when it is reserved."""
+        ...
+
+    async def close(self, lane: str, seconds: float, burst: float) -> None:
+        """Nobody may call before `seconds` have passed, and then without the burst."""
+        ...
+
+
 class Priority(IntEnum):
     """Who goes first when calls are scarce."""
 
@@ -38,6 +53,12 @@ class Priority(IntEnum):
     FIRST_WORDS = 1
     TOOL = 2
     TEXT = 3
+
+
+_PART_OF_BURST = {Priority.FINAL: 1.0, Priority.FIRST_WORDS: 0.9, Priority.TOOL: 0.7, Priority.TEXT: 0.5}
+"""How much of the shared burst a call may use; the rest is kept for more urgent ones of other replicas."""
+_LOOK_SECONDS = 1.0
+"""Longest pause before the shared rate is asked again: somebody more urgent may have come here meanwhile."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,11 +78,14 @@ class _Waiter:
 
 @dataclass(slots=True)
 class _Lane:
+    name: str
     interval: float
     burst: float
     arrival: float = float("-inf")
     """GCRA's theoretical arrival time of the next call."""
     closed_until: float = float("-inf")
+    reserved: float | None = None
+    """When the call reserved at the shared rate may be made."""
     waiters: list[_Waiter] = field(default_factory=list)
     pump: asyncio.Task[None] | None = None
 
@@ -81,7 +105,9 @@ class Budget:
         per_minute: dict[str, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        shared: SharedRates | None = None,
     ) -> None:
+        self.shared = shared
         self._per_minute = PER_MINUTE | (per_minute or {})
         self._clock = clock
         self._sleep = sleep
@@ -93,7 +119,7 @@ class Budget:
     async def take(self, method: str, channel: str, priority: Priority, owner: str) -> None:
         """Wait for permission to call `method`. `owner` is the answer it is for: owners share equally."""
         lane = self._lane(method, channel)
-        if not lane.waiters and lane.wait(self._clock()) <= 0:
+        if self.shared is None and not lane.waiters and lane.wait(self._clock()) <= 0:
             self._grant(lane, owner)
             return
         self._count += 1
@@ -113,11 +139,13 @@ class Budget:
         lane = self._lane(method, channel)
         return not lane.waiters and lane.wait(self._clock()) <= 0
 
-    def refused(self, method: str, channel: str, retry_after: float) -> None:
+    async def refused(self, method: str, channel: str, retry_after: float) -> None:
         """Slack answered 429: nobody calls this method until `retry_after` seconds have passed."""
         lane = self._lane(method, channel)
         lane.closed_until = max(lane.closed_until, self._clock() + retry_after)
         lane.arrival = max(lane.arrival, lane.closed_until + lane.burst)
+        if self.shared:
+            await self.shared.close(lane.name, retry_after, lane.burst)
 
     def forget(self, owner: str) -> None:
         """An answer has ended: its share is free."""
@@ -135,7 +163,9 @@ class Budget:
         lane = self._lanes.get(key)
         if lane is None:
             interval = 60 / self._per_minute.get(method, _OTHERS)
-            lane = self._lanes[key] = _Lane(interval, max(_BURST_SECONDS, interval))
+            lane = self._lanes[key] = _Lane(
+                ":".join(part for part in key if part), interval, max(_BURST_SECONDS, interval)
+            )
         return lane
 
     def _grant(self, lane: _Lane, owner: str) -> None:
@@ -152,6 +182,28 @@ class Budget:
 
         return min(lane.waiters, key=turn)
 
+    async def _shared_wait(self, lane: _Lane, waiter: _Waiter) -> float:
+        """Seconds until the shared rate lets this process's next call through; 0 means now.
+
+        A process holds one reservation at a time, so that replicas take turns. Who is urgent need not wait for it
+        while the shared burst lasts.
+        """
+        assert self.shared is not None
+        part = max(lane.burst * _PART_OF_BURST[waiter.priority], lane.interval)
+        now = self._clock()
+        if lane.reserved is None:
+            wait = await self.shared.ask(lane.name, lane.interval, part, reserve=True)
+            if wait > 0:
+                lane.reserved = now + wait
+            return wait
+        if lane.reserved <= now:
+            lane.reserved = None
+            return 0.0
+        if waiter.priority <= Priority.FIRST_WORDS:
+            wait = await self.shared.ask(lane.name, lane.interval, part, reserve=False)
+            return min(wait, lane.reserved - now)
+        return lane.reserved - now
+
     async def _serve(self, lane: _Lane) -> None:
         try:
             while lane.waiters:
@@ -160,6 +212,11 @@ class Budget:
                     await self._sleep(wait)
                     continue
                 # Chosen only now: somebody more urgent may have come while the lane was closed.
+                if self.shared and (wait := await self._shared_wait(lane, self._next(lane))):
+                    await self._sleep(min(wait, _LOOK_SECONDS))
+                    continue
+                if not lane.waiters:
+                    break
                 waiter = self._next(lane)
                 lane.waiters.remove(waiter)
                 if not waiter.granted.done():

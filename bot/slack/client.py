@@ -130,7 +130,7 @@ class SlackClient:
                 if retry_after is None:
                     raise _sorted(error) from None
                 logger.warning("slack asks to slow down", method=method, seconds=retry_after)
-                self.budget.refused(method, channel, retry_after)
+                await self.budget.refused(method, channel, retry_after)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise UncertainError("no_answer", type(error).__name__) from None
         # Not for good: a final state must still be written when Slack has calmed down.

@@ -66,9 +66,9 @@ def slot(agent: str, part: str) -> str:
     return f"{PREFIX}slot:{agent}:{part}"
 
 
-def rate(team: str, lane: str, part: str) -> str:
-    """Strings of a lane of Slack's budget: its `arrival` and until when it is `closed`. Live as long as they matter."""
-    return f"{PREFIX}rate:{team}:{lane}:{part}"
+def rate(team: str, lane: str) -> str:
+    """String: a lane of Slack's budget, the arrival of its next call in theory. Lives as long as that matters."""
+    return f"{PREFIX}rate:{team}:{lane}"
 
 
 @dataclass(frozen=True, slots=True)

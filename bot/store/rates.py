@@ -23,27 +23,30 @@ class SharedRates:
         self._script = Scripts(redis)
         self._team = team
 
-    async def ask(self, lane: str, interval: float, burst: float) -> float:
-        """Seconds until a call may be made; 0 means that it may, and is counted.
+    async def ask(self, lane: str, interval: float, burst: float, *, reserve: bool) -> float:
+        """Seconds until a call may be made. It is counted when that is 0, and when it is reserved.
 
         Args:
             lane: which rate.
             interval: seconds between calls in the long run.
             burst: seconds' worth of calls that may be made at once; less for whom the last of it is not meant.
+            reserve: the caller will wait, and then make the call without asking again.
         """
         try:
-            wait = await self._script("rate", self._keys(lane), [round(interval * 1000), round(burst * 1000)])
+            wait = await self._script(
+                "rate", [self._key(lane)], [round(interval * 1000), round(burst * 1000), int(reserve)]
+            )
         except (RedisError, OSError) as error:
             logger.warning("shared budget not reached", lane=lane, reason=f"{type(error).__name__}: {error}")
             return 0.0
         return float(wait) / 1000
 
-    async def close(self, lane: str, seconds: float) -> None:
-        """Slack refused: nobody may call before `seconds` have passed."""
+    async def close(self, lane: str, seconds: float, burst: float) -> None:
+        """Slack refused: nobody may call before `seconds` have passed, and then without the `burst`."""
         try:
-            await self._script("rate_close", self._keys(lane), [round(seconds * 1000)])
+            await self._script("rate_close", [self._key(lane)], [round(seconds * 1000), round(burst * 1000)])
         except (RedisError, OSError) as error:
             logger.warning("shared budget not reached", lane=lane, reason=f"{type(error).__name__}: {error}")
 
-    def _keys(self, lane: str) -> list[str]:
-        return [keys.rate(self._team, lane, "arrival"), keys.rate(self._team, lane, "closed")]
+    def _key(self, lane: str) -> str:
+        return keys.rate(self._team, lane)

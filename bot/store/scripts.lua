@@ -192,24 +192,27 @@ for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, life * 4) end
 return place
 
 -- name: rate
--- Slack's budget, a GCRA in milliseconds: 0 when a call may be made (it is counted), else how long to wait.
-local arrival, closed = unpack(KEYS)
-local interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+-- Slack's budget, a GCRA in milliseconds: how long to wait before a call. It is counted when that is 0, or when the
+-- caller reserves it: who reserves first goes first, whichever replica is quicker to look.
+local arrival = KEYS[1]
+local interval, burst, reserve = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local shut = tonumber(redis.call('GET', closed) or '0')
-if shut > now then return shut - now end
 local due = math.max(tonumber(redis.call('GET', arrival) or '0'), now)
-if due - burst > now then return due - burst - now end
-redis.call('SET', arrival, due + interval, 'PX', due + interval - now + 1000)
-return 0
+local wait = math.max(due - burst - now, 0)
+if wait == 0 or reserve == '1' then
+  redis.call('SET', arrival, due + interval, 'PX', due + interval - now + 1000)
+end
+return wait
 
 -- name: rate_close
--- Slack answered 429: the lane is closed for so long, and opens without a burst.
-local arrival, closed = unpack(KEYS)
+-- Slack answered 429: nobody calls for so long, and then without a burst.
+local arrival = KEYS[1]
+local seconds, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
-local shut = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])
-if shut > tonumber(redis.call('GET', closed) or '0') then
-  redis.call('SET', closed, shut, 'PX', tonumber(ARGV[1]) + 1000)
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local due = now + seconds + burst
+if due > tonumber(redis.call('GET', arrival) or '0') then
+  redis.call('SET', arrival, due, 'PX', seconds + burst + 1000)
 end
 return 0

@@ -61,10 +61,10 @@ async def workspace(request: pytest.FixtureRequest, make_workspace: Any) -> Asyn
     app = small_bot(workspace)
     if request.param == "socket":
         handler = AsyncSocketModeHandler(app, workspace.app_token)
-        await handler.connect_async()  # type: ignore[no-untyped-call]
+        await handler.connect_async()
         await workspace.connected()
         yield workspace
-        await handler.close_async()  # type: ignore[no-untyped-call]
+        await handler.close_async()
         return
 
     async def receive(incoming: web.Request) -> web.Response:

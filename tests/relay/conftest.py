@@ -133,8 +133,9 @@ class WrittenReply:
         await self._post()
         self._world.say(self._question, f"END {ending.state} {ending.reason}|{answer.text}")
 
-    async def recover(self, ending: Ending) -> None:
+    async def recover(self, ending: Ending) -> Ending:
         self._world.say(self._question, f"END {ending.state} {ending.reason}|")
+        return ending
 
 
 class WrittenPlatform:

@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 
-from bot.slack.budget import Budget, Priority
+from bot.slack.budget import PER_MINUTE, Budget, Priority
 
 UPDATE, POST = "chat.update", "chat.postMessage"
 
@@ -76,7 +76,7 @@ async def test_no_window_of_time_sees_more_calls_than_rate_and_burst_allow(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    interval = 60 / 48
+    interval = 60 / PER_MINUTE[UPDATE]
     for length in (1, 10, 60, 120):
         most = max(sum(begin <= at < begin + length for at in taken) for begin in taken)
         assert most <= (length + 10) / interval + 1
@@ -140,7 +140,7 @@ async def test_nobody_starves_behind_tools(time: Time, budget: Budget) -> None:
 async def test_a_refusal_closes_its_lane_for_as_long_as_slack_says_and_no_other(
     time: Time, budget: Budget
 ) -> None:
-    budget.refused(UPDATE, "C", 30)
+    await budget.refused(UPDATE, "C", 30)
     assert budget.is_free(POST, "C") and not budget.is_free(UPDATE, "D")
     waiting = asyncio.create_task(budget.take(UPDATE, "C", Priority.FINAL, "o"))
     await time.pass_(29.9)
@@ -155,7 +155,7 @@ async def test_a_refusal_while_somebody_waits_keeps_them_waiting(time: Time, bud
     await _exhaust(budget)
     waiting = asyncio.create_task(budget.take(UPDATE, "C", Priority.FINAL, "o"))
     await settle()
-    budget.refused(UPDATE, "C", 20)
+    await budget.refused(UPDATE, "C", 20)
     await time.pass_(19)
     assert not waiting.done()
     await time.pass_(2)
@@ -209,3 +209,93 @@ async def test_closing_ends_the_pumps(time: Time, budget: Budget) -> None:
     assert lane.pump is None
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
+
+
+SLACK_PER_MINUTE = {"chat.update": 50, "chat.postEphemeral": 100, "conversations.replies": 50}
+
+
+@pytest.mark.parametrize("method", SLACK_PER_MINUTE)
+async def test_even_the_first_minute_keeps_to_slack_s_published_rate(
+    method: str, time: Time, budget: Budget
+) -> None:
+    taken: list[float] = []
+
+    async def ask() -> None:
+        while True:
+            await budget.take(method, "C", Priority.TEXT, "o")
+            taken.append(time.now)
+
+    task = asyncio.create_task(ask())
+    await time.pass_(59.9)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert 0.8 * SLACK_PER_MINUTE[method] < len(taken) <= SLACK_PER_MINUTE[method]
+
+
+class Shared:
+    """The rate all replicas draw on, as `bot.store.rates` keeps it, on the test's clock."""
+
+    def __init__(self, time: Time) -> None:
+        self._time = time
+        self._arrival: dict[str, float] = {}
+
+    async def ask(self, lane: str, interval: float, burst: float, *, reserve: bool) -> float:
+        now = self._time.now
+        due = max(self._arrival.get(lane, now), now)
+        wait = max(0.0, due - burst - now)
+        if wait == 0 or reserve:
+            self._arrival[lane] = due + interval
+        return wait
+
+    async def close(self, lane: str, seconds: float, burst: float) -> None:
+        self._arrival[lane] = max(self._arrival.get(lane, 0), self._time.now + seconds + burst)
+
+
+@pytest.fixture
+def replicas(time: Time) -> list[Budget]:
+    shared = Shared(time)
+    return [Budget(clock=time.clock, sleep=time.sleep, shared=shared) for _ in range(3)]
+
+
+async def test_replicas_together_keep_to_one_rate_and_share_it(time: Time, replicas: list[Budget]) -> None:
+    taken: list[tuple[float, int]] = []
+
+    async def ask(number: int) -> None:
+        while True:
+            await replicas[number].take(UPDATE, "C", Priority.TEXT, "o")
+            taken.append((time.now, number))
+
+    tasks = [asyncio.create_task(ask(number)) for number in range(3)]
+    await time.pass_(300)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(taken) <= 310 * PER_MINUTE[UPDATE] / 60 + 1
+    assert len(taken) >= 0.9 * 300 * PER_MINUTE[UPDATE] / 60
+    counts = [sum(number == each for _, each in taken) for number in range(3)]
+    assert min(counts) > 0.9 * max(counts)
+
+
+async def test_a_final_state_does_not_wait_for_the_text_of_other_replicas(
+    time: Time, replicas: list[Budget]
+) -> None:
+    async def ask() -> None:
+        while True:
+            await replicas[0].take(UPDATE, "C", Priority.TEXT, "busy")
+
+    busy = asyncio.create_task(ask())
+    await time.pass_(60)
+    final = asyncio.create_task(replicas[1].take(UPDATE, "C", Priority.FINAL, "other"))
+    await settle()
+    assert final.done()
+    busy.cancel()
+    await asyncio.gather(busy, return_exceptions=True)
+
+
+async def test_a_refusal_closes_the_lane_for_all_replicas(time: Time, replicas: list[Budget]) -> None:
+    await replicas[0].refused(UPDATE, "C", 20)
+    waiting = asyncio.create_task(replicas[1].take(UPDATE, "C", Priority.FINAL, "o"))
+    await time.pass_(19)
+    assert not waiting.done()
+    await time.pass_(2)
+    assert waiting.done()

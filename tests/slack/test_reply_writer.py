@@ -355,3 +355,14 @@ async def test_a_run_that_showed_nothing_is_ended_with_a_message(desk: Desk) -> 
     await desk.reply(desk.run()).recover(INTERRUPTED)
     (message,) = desk.shown
     assert "The bot restarted." in content(message)
+
+
+async def test_a_worker_that_died_after_showing_the_end_leaves_that_end(desk: Desk) -> None:
+    run = desk.run()
+    reply = desk.reply(run)
+    await reply.open(WORKING)
+    await reply.finish(answer_of("All of it.\n"), Ending(State.ANSWERED))
+    before = content(desk.shown[0])
+    ending = await desk.reply(run).recover(INTERRUPTED)
+    assert ending.state is State.ANSWERED
+    assert content(desk.shown[0]) == before

@@ -82,9 +82,9 @@ class Folds:
         if isinstance(item, Step):
             number = next(place for place, step in enumerate(answer.steps) if step is item)
             name, calls, own = f"step-{number}", answer.calls_of(item), _origin(answer, item)
-            version = sum(c.revision for c in calls + own) * 2 + (item.ended_at is not None)
+            version = sum(map(_version, calls + own)) * 2 + (item.ended_at is not None)
         else:
-            name, version = f"call-{self._number(item.id)}", item.revision
+            name, version = f"call-{self._number(item.id)}", _version(item)
         known = self._drawn.get((name, preview))
         if known is None or known.version != version:
             key = f"{name}-{version}-{preview}"
@@ -108,7 +108,7 @@ class Folds:
         mark = "…" if step.ended_at is None else "✗" if step.failed else "✓"
         if step.status == "unfinished":
             mark = "–"
-        took = f" · {duration(step.ended_at - step.started_at)}" if step.ended_at is not None else ""
+        took = _took(step)
         count = "sub_agent_1" if len(calls) == 1 else "sub_agent"
         children: list[Block] = []
         for call in calls[: limits.CHILDREN - 2]:
@@ -126,7 +126,7 @@ class Folds:
             children.append({"type": "rich_text", "elements": self._details(own[0], preview // 2)[-2:]})
         return self._container(
             key,
-            f"{mark} {step_name(step)}{took}",
+            f"{mark} {step_name(step)}" + (f" · {took}" if took else ""),
             say(count, self._language, count=len(calls)),
             children or [_section(mrkdwn(step_name(step)) or "…")],
             is_open=False,
@@ -170,6 +170,8 @@ class Folds:
 
     def _details(self, call: ToolCall, preview: int) -> list[Block]:
         parts = []
+        if call.state is CallState.ARGUMENTS:
+            return self._part("arguments", "…", preview)
         if call.arguments:
             parts += self._part("arguments", call.arguments, preview)
         if call.error:
@@ -227,8 +229,8 @@ def size(blocks: list[Block]) -> int:
 def call_title(call: ToolCall) -> str:
     """A call's name, what it asked for, and how long it took: "✓ das_api · GetSlowLogRecords · 1.8 s"."""
     parts = [f"{_MARKS[call.state]} {call_name(call)}"]
-    if call.started_at is not None and call.ended_at is not None:
-        parts.append(duration(call.ended_at - call.started_at))
+    if took := _took(call):
+        parts.append(took)
     return " · ".join(parts)
 
 
@@ -242,6 +244,18 @@ def call_name(call: ToolCall) -> str:
 def step_name(step: Step) -> str:
     """A sub-agent's display name; redacted, one line."""
     return _one_line(step.label)
+
+
+def _took(item: ToolCall | Step) -> str:
+    """How long it took, "" while that is not known (a recording has no clock)."""
+    if item.started_at is None or item.ended_at is None or item.ended_at == item.started_at:
+        return ""
+    return duration(item.ended_at - item.started_at)
+
+
+def _version(call: ToolCall) -> int:
+    """Grows when the fold would look different; half of the arguments are not worth an update of the message."""
+    return 0 if call.state is CallState.ARGUMENTS else call.revision
 
 
 def _one_line(name: str) -> str:

@@ -103,9 +103,12 @@ def status(answer: Answer, progress: Progress, elapsed: float, language: Languag
         return say("starting", language)
     if progress.doing != "working":
         return say(progress.doing, language, place=progress.place, limit=progress.limit)
-    if call := answer.open_call:
+    step = answer.open_step
+    call = answer.open_call
+    # The call a sub-agent came from is open as long as the sub-agent is at work: that says more.
+    if call and not (step and call.id in {each.call_id for each in answer.steps}):
         return say("calling", language, name=mrkdwn(call_name(call)), seconds=seconds)
-    if step := answer.open_step:
+    if step:
         return say("in_step", language, name=mrkdwn(step_name(step)), seconds=seconds)
     if answer.has_text and not answer.activity:
         return say("writing", language, seconds=seconds)
@@ -114,7 +117,7 @@ def status(answer: Answer, progress: Progress, elapsed: float, language: Languag
 
 def footer(answer: Answer, backend: str, elapsed: float, frame: Frame) -> str:
     """Backend, duration, tool calls, characters and the reference, in mrkdwn."""
-    parts = [backend, duration(elapsed)]
+    parts = [backend, *([duration(elapsed)] if elapsed else [])]
     if count := len(answer.calls):
         parts.append(say("tool_calls_1" if count == 1 else "tool_calls", frame.language, count=count))
     if answer.usage and answer.usage.characters is not None:

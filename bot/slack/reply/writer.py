@@ -19,7 +19,7 @@ from redis import RedisError
 from bot import log
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
-from bot.model.run import Run
+from bot.model.run import Run, State
 from bot.relay.reply import Save
 from bot.slack.budget import Priority
 from bot.slack.client import (
@@ -37,6 +37,8 @@ logger = log.get(__name__)
 
 TICK_SECONDS = 10.0
 """How often the seconds in the status line move while nothing else does, if the budget is free."""
+GAP_SECONDS = 0.7
+"""Least time between two updates once the first words stand: what is read grows no faster, and the burst lasts."""
 _PAUSE_SECONDS = 2.0
 """Pause after a write that failed, before the next look."""
 _MOST_FINAL_TRIES = 20
@@ -44,7 +46,9 @@ _MOST_FINAL_TRIES = 20
 _MOST_REPLACED = 3
 """How often a message that is gone is written anew; somebody who deletes it each time does not want it."""
 _FENCED_SECONDS = 4.0
-"""How long after a save under the lease the thread is certainly still ours: well below the lease's life."""
+"""How long after a save the next one can wait, as far as the lease is concerned."""
+SURE_SECONDS = 12.0
+"""How long after a save the thread is certainly still ours: less than a lease lives, by more than a beat."""
 _WHATEVER = object()
 """The signature of a message that nobody will write again."""
 METADATA_TYPE = "das_bot_reply"
@@ -115,6 +119,8 @@ class SlackReply:
             if not await self._write(self._priority()):
                 self._changed.set()
                 await self._sleep(_PAUSE_SECONDS)
+            elif self._seen[0]:
+                await self._sleep(GAP_SECONDS)
 
     async def finish(self, answer: Answer, ending: Ending) -> None:
         """Write the final state; comes back when it is written, or when Slack refuses for good."""
@@ -131,12 +137,18 @@ class SlackReply:
             )
         self._client.budget.forget(self._run.id)
 
-    async def recover(self, ending: Ending) -> None:
-        """Write the final state over what a dead worker left, or post it when nothing was left."""
+    async def recover(self, ending: Ending) -> Ending:
+        """Write the final state over what a dead worker left, or post it when nothing was left.
+
+        Returns the ending that stands there: the one the worker had shown when it died after that.
+        """
         if not self._run.shown:
             await self.finish(Answer(), ending)
-            return
-        payload = layout.recovered(json.loads(self._run.shown), self._draft.frame(), ending)
+            return ending
+        shown = json.loads(self._run.shown)
+        if shown.get("ended") and self._messages and not self._run.posting:
+            return Ending(State(shown["ended"]))
+        payload = layout.recovered(shown, self._draft.frame(), ending)
         rungs = [lambda: payload, lambda: layout.plain(payload), lambda: layout.text_only(payload)]
         for _ in range(_MOST_FINAL_TRIES):
             try:
@@ -155,6 +167,7 @@ class SlackReply:
                 logger.error("final state not shown", run=self._run.reference, reason=str(error))
                 break
         self._client.budget.forget(self._run.id)
+        return ending
 
     async def _write_last(self, make: Callable[[], layout.Payload]) -> None:
         """Put a payload where a dead worker wrote, or was about to write, last."""
@@ -349,8 +362,14 @@ class SlackReply:
 
     async def _remember(self, payload: layout.Payload) -> None:
         """Keep what the last message shows with the run's record, for whoever has to finish it after a crash."""
-        self._run.shown = json.dumps(payload, ensure_ascii=False)
+        ended = {"ended": self._draft.ending.state} if self._draft.ending and not self._is_behind else {}
+        self._run.shown = json.dumps({**payload, **ended}, ensure_ascii=False)
         await self._write_down()
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the answer goes on in a message that is yet to be posted."""
+        return len(self._messages) < self._draft.count
 
     async def _write_down(self) -> None:
         try:
@@ -360,11 +379,16 @@ class SlackReply:
             logger.warning("run not saved", run=self._run.reference, reason=str(error))
 
     async def _fence(self) -> None:
-        """Before a write to Slack: a worker that slept through its lease must not write over what came after it.
+        """Before a write to Slack: whoever slept through the lease must not write over what came after.
 
-        Saving raises LeaseLostError then. While Redis is away nobody else can have taken the thread.
+        Saving raises LeaseLostError then. While Redis does not answer, nothing is written once the lease may have run
+        out: somebody may have taken the thread before Redis went away.
         """
-        if self._clock() - self._saved_at > _FENCED_SECONDS:
+        if self._clock() - self._saved_at <= _FENCED_SECONDS:
+            return
+        await self._write_down()
+        while self._clock() - self._saved_at > SURE_SECONDS:
+            await self._sleep(_PAUSE_SECONDS)
             await self._write_down()
 
     @property
