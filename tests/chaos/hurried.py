@@ -9,6 +9,7 @@ from __future__ import annotations
 from bot import cli
 from bot.relay import relay, worker
 from bot.slack import budget
+from bot.slack.reply import writer
 from bot.store import keys
 
 LEASE_LIFE = 5_000
@@ -19,6 +20,7 @@ if __name__ == "__main__":
     keys.LEASE_LIFE = keys.SLOT_LIFE = LEASE_LIFE
     worker.BEAT_SECONDS = 0.4
     worker.RECLAIM_SECONDS = 1.0
+    writer.SURE_SECONDS = 4.0
     relay.SLOT_SECONDS = 0.3
     relay.RENEW_SECONDS = 1.2
     budget.PER_MINUTE.update(dict.fromkeys(budget.PER_MINUTE, CALLS_PER_MINUTE))
