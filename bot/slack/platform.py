@@ -59,7 +59,7 @@ class SlackPlatform:
         text = say("asked", question.language, user=question.user, text=mrkdwn(shown))
         for attempt in range(_TRIES):
             if attempt:
-                await self._sleep(min(2.0**attempt, _LONGEST_PAUSE))
+                await self._sleep(min(0.5 * 2**attempt, _LONGEST_PAUSE))
             try:
                 # A post of an earlier try, or of a worker that died, may have arrived.
                 if run.posting and (ts := await self._posted_root(run)):

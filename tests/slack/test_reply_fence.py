@@ -1,0 +1,122 @@
+"""A worker that slept, or that cannot reach the store, writes to Slack only while the thread is certainly its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from redis.exceptions import ConnectionError as RedisAway
+
+from bot.demo.workspace import NO_LIMITS, Workspace
+from bot.model import event as ev
+from bot.model.answer import Answer
+from bot.model.ending import Ending, Progress
+from bot.model.question import Question, Thread
+from bot.model.run import Run, State
+from bot.slack.budget import Budget
+from bot.slack.client import SlackClient
+from bot.slack.reply.writer import SURE_SECONDS, SlackReply
+from bot.store.keys import LEASE_LIFE
+from bot.store.runs import LeaseLostError
+
+OPS, ALICE = "C0DBOPS001", "U0ANA00001"
+
+
+@dataclass
+class Worker:
+    """A worker whose clock and store are ours."""
+
+    workspace: Workspace
+    client: SlackClient
+    now: float = 0.0
+    away: bool = False
+    lost: bool = False
+    """Whether another worker has the thread."""
+    pauses: list[float] = field(default_factory=list)
+    back_after: int = 0
+    """Pauses after which the store answers again."""
+
+    async def save(self) -> None:
+        if self.away:
+            raise RedisAway
+        if self.lost:
+            raise LeaseLostError("T:C:1")
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+        self.away = self.away and len(self.pauses) < self.back_after
+        await asyncio.sleep(0)
+
+    async def opened(self) -> SlackReply:
+        """A reply whose first message stands."""
+        root = self.workspace.say(ALICE, OPS, "why?")
+        question = Question(Thread("T", OPS, root), root, ALICE, "T", "why?", "mention")
+        run = Run("0123456789abcdef", question, accepted_at=self.workspace.state.clock())
+        reply = SlackReply(self.client, run, self.save, "DAS Agent", clock=lambda: self.now, sleep=self.sleep)
+        await reply.open(Progress("working"))
+        return reply
+
+    @property
+    def updates(self) -> int:
+        return len(self.workspace.calls_of("chat.update"))
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[Worker]:
+    workspace = Workspace(rates=NO_LIMITS)
+    await workspace.start()
+    budget = Budget(dict.fromkeys(["chat.postMessage", "chat.update"], 1e9))
+    client = SlackClient(workspace.bot_token, workspace.api_url, budget)
+    try:
+        yield Worker(workspace, client)
+    finally:
+        await client.aclose()
+        await budget.aclose()
+        await workspace.stop()
+
+
+async def finish(reply: SlackReply) -> None:
+    answer = Answer()
+    answer.apply(ev.TextMessageContent("m", "The end."), 1.0)
+    await reply.finish(answer, Ending(State.ANSWERED))
+
+
+async def test_who_slept_through_the_lease_writes_nothing_more(worker: Worker) -> None:
+    reply = await worker.opened()
+    worker.now += LEASE_LIFE / 1000 + 1
+    worker.lost = True
+    with pytest.raises(LeaseLostError):
+        await finish(reply)
+    assert worker.updates == 0
+
+
+async def test_while_the_lease_is_certain_the_store_is_not_needed(worker: Worker) -> None:
+    reply = await worker.opened()
+    worker.now += SURE_SECONDS - 1
+    worker.away = True
+    await finish(reply)
+    assert worker.updates == 1 and worker.pauses == []
+
+
+async def test_who_cannot_know_waits_for_the_store(worker: Worker) -> None:
+    reply = await worker.opened()
+    worker.now += LEASE_LIFE / 1000 + 1
+    worker.away, worker.back_after = True, 3
+    await finish(reply)
+    assert worker.updates == 1 and len(worker.pauses) == 3
+
+
+async def test_who_cannot_know_and_has_lost_the_thread_writes_nothing(worker: Worker) -> None:
+    reply = await worker.opened()
+    worker.now += LEASE_LIFE / 1000 + 1
+    worker.away, worker.back_after, worker.lost = True, 3, True
+    with pytest.raises(LeaseLostError):
+        await finish(reply)
+    assert worker.updates == 0
+
+
+def test_certainty_ends_before_a_lease_can() -> None:
+    assert SURE_SECONDS + 2 < LEASE_LIFE / 1000
