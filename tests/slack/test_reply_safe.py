@@ -215,3 +215,19 @@ def test_only_what_is_new_is_made_safe(monkeypatch: pytest.MonkeyPatch) -> None:
         safe.feed(line)
         safe.tail()
     assert worked_on == 2_000 * (len(line) - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("**缺少索引。**它占了 97%", "**缺少索引。**\u200a它占了 97%"),
+        ("原因是**“慢查询”**造成的", "原因是\u200a**“慢查询”**\u200a造成的"),
+        ("**索引**已建好，**放心。**", "**索引**已建好，**放心。**"),
+        ("`**。**它`", "`**。**它`"),
+        ("**bold**, then plain", "**bold**, then plain"),
+    ],
+)
+def test_bold_beside_chinese_punctuation_is_bold(text: str, shown: str) -> None:
+    """CommonMark takes a ** between punctuation and a letter for text; a hair space makes it a delimiter."""
+    safe = SafeText()
+    assert "".join(safe.feed(text + "\n")) == shown + "\n"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from bot.redact import BARE_SECRET, HIDDEN, KEY_ID, redact
 from bot.slack.reply.characters import whole_until
+from bot.slack.reply.emphasis import CODE_SPAN, beside_cjk
 
 _LONGEST_LINE = 4_000
 """Characters after which a line without an end is settled in pieces."""
@@ -40,7 +41,6 @@ _HOST_IN_TEXT = re.compile(r"(?<![\w.-])((?:[a-z0-9-]{1,63}\.){1,9}[a-z]{2,24})(
 _HOST = re.compile(r"https?://(?:[^/@\s]*@)?([^/:?#\s]+)", re.I)
 FENCE = re.compile(r"^(\s*)(`{3,}(?=[^`]*$)|~{3,})(.*)$")
 """A line that opens or closes fenced code, however deep in a list: its indentation, sign, and what follows."""
-_CODE_SPAN = re.compile(r"(?<![`\\])(`{1,9})(?!`)(?:.+?)(?<!`)\1(?!`)")
 _LAST_WORD = re.compile(r"[\x21-\x7e]+$")
 _PEM_BEGIN = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PEM_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
@@ -60,7 +60,7 @@ def neutralise(text: str, *, code: bool = False) -> str:
         return _SCRIPT_TARGET.sub(_broken, text)
     parts = []
     end = 0
-    for span in _CODE_SPAN.finditer(text):
+    for span in CODE_SPAN.finditer(text):
         parts += [_links(text[end : span.start()]), _SCRIPT_TARGET.sub(_broken, span.group())]
         end = span.end()
     return "".join([*parts, _links(text[end:])])
@@ -203,7 +203,8 @@ class SafeText:
         if state.secret_follows:
             state.secret_follows -= 1
             line = BARE_SECRET.sub(HIDDEN, line)
-        return neutralise(redact(line), code=in_code)
+        safe = neutralise(redact(line), code=in_code)
+        return safe if in_code else beside_cjk(safe)
 
     def _fences(self, line: str) -> bool:
         """Note a fence that begins or ends with this line; returns whether the line is code."""
