@@ -68,6 +68,10 @@ def configure(level: str = "info", form: Literal["console", "json"] = "console")
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     # Bolt prints the whole body of a request whose signature is wrong, at this level.
+    # Bolt finds SLACK_BOT_TOKEN in the environment too, and says at every start that it will not use it.
+    logging.getLogger("slack_bolt.AsyncApp").addFilter(
+        lambda r: "`token` will be unused" not in r.getMessage()
+    )
     logging.getLogger("slack_bolt.AsyncRequestVerification").setLevel(logging.CRITICAL)
 
 
