@@ -28,6 +28,10 @@ lint: .venv/.test ## Ruff and mypy --strict
 bench: .venv/.test ## Measure speed; prints ratios against a baseline of the same run
 	@$(BIN)/python tests/bench/run.py $(ARGS)
 
+.PHONY: chaos
+chaos: .venv/.test system ## Ask hundreds of questions while everything is killed and cut by a seeded plan
+	@$(BIN)/python tests/chaos/run.py $(ARGS)
+
 .PHONY: screenshot
 screenshot: .venv/.test system ## Take the README's picture of the demo anew
 	@$(BIN)/python tests/e2e/screenshot.py docs --only demo
