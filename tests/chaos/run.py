@@ -107,7 +107,7 @@ def _arguments() -> argparse.Namespace:
         "--hurry", action="store_true", help="shorter leases and no budget for Slack: see hurried.py"
     )
     parser.add_argument(
-        "--strict", action="store_true", help="keep Slack's rates; takes 30 questions a minute or so"
+        "--strict", action="store_true", help="keep Slack's rates, which carry some 15 questions a minute"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     return parser.parse_args()
