@@ -95,7 +95,11 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
         # A worker died after asking. Whether the service ran it is unknown, so it is not asked again.
         return await reply.recover(Ending(State.INTERRUPTED, say("interrupted", language)))
     answer = Answer()
-    await reply.open(Progress("starting"))
+    if run.reply_ts:
+        # It waited and its message stands; when Slack's budget is short the question does not wait for that as well.
+        reply.show(answer, Progress("starting"))
+    else:
+        await reply.open(Progress("starting"))
     if run.stop_by:
         ending = stopped_early(run, parts)
     elif parts.wall() - run.accepted_at > parts.max_age:

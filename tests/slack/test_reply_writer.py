@@ -366,3 +366,24 @@ async def test_a_worker_that_died_after_showing_the_end_leaves_that_end(desk: De
     ending = await desk.reply(run).recover(INTERRUPTED)
     assert ending.state is State.ANSWERED
     assert content(desk.shown[0]) == before
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_crash_while_the_end_is_posted_still_shows_the_end(desk: Desk, arrived: bool) -> None:
+    run = desk.run()
+    reply = desk.reply(run)
+    saved: list[tuple[list[str], bool, str]] = []
+
+    async def save() -> None:
+        saved.append((list(run.reply_ts), run.posting, run.shown))
+
+    reply._save = save
+    await reply.finish(answer_of("All of it.\n"), Ending(State.ANSWERED))
+    # As the record was while the only message was on its way.
+    run.reply_ts, run.posting, run.shown = next(each for each in saved if each[1])
+    if not arrived:
+        desk.workspace.state.delete(desk.shown[0])
+    ending = await desk.reply(run).recover(INTERRUPTED)
+    (message,) = [m for m in desk.shown if m.ts in run.reply_ts]
+    assert ending.state is State.ANSWERED
+    assert "All of it." in content(message) and "The bot restarted." not in content(message)

@@ -83,7 +83,9 @@ def ended(page: Page, frame: Frame, ending: Ending, footer: str) -> Payload:
 def recovered(shown: Payload, frame: Frame, ending: Ending) -> Payload:
     """The last message as a dead worker left it, with its running parts taken away and its end told."""
     kept = [
-        block for block in shown.get("blocks", []) if block["type"] != "actions" and not _is_status(block)
+        block
+        for block in shown.get("blocks", [])
+        if block["type"] not in ("actions", "context_actions") and not _is_status(block)
     ]
     note = _note(ending, frame)
     alert = {"type": "alert", "level": "warning", "text": {"type": "mrkdwn", "text": note, "verbatim": True}}

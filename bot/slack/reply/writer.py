@@ -95,7 +95,7 @@ class SlackReply:
     async def open(self, progress: Progress) -> None:
         """Make the first message, or bring the one the run already has up to this."""
         self._draft.progress = progress
-        await self._write(Priority.FIRST_WORDS)
+        await self._write(Priority.TEXT if self._messages else Priority.FIRST_WORDS)
 
     def show(self, answer: Answer, progress: Progress) -> None:
         """Here is the newest state; it is shown when there is budget."""
@@ -145,10 +145,14 @@ class SlackReply:
         if not self._run.shown:
             await self.finish(Answer(), ending)
             return ending
-        shown = json.loads(self._run.shown)
-        if shown.get("ended") and self._messages and not self._run.posting:
-            return Ending(State(shown["ended"]))
-        payload = layout.recovered(shown, self._draft.frame(), ending)
+        payload = json.loads(self._run.shown)
+        if ended := payload.pop("ended", ""):
+            # The answer was complete; at most its last message is yet to arrive.
+            ending = Ending(State(ended))
+            if self._messages and not self._run.posting:
+                return ending
+        else:
+            payload = layout.recovered(payload, self._draft.frame(), ending)
         rungs = [lambda: payload, lambda: layout.plain(payload), lambda: layout.text_only(payload)]
         for _ in range(_MOST_FINAL_TRIES):
             try:
@@ -368,8 +372,8 @@ class SlackReply:
 
     @property
     def _is_behind(self) -> bool:
-        """Whether the answer goes on in a message that is yet to be posted."""
-        return len(self._messages) < self._draft.count
+        """Whether the answer goes on in a message after the last one posted, or being posted."""
+        return len(self._messages) + self._run.posting < self._draft.count
 
     async def _write_down(self) -> None:
         try:
