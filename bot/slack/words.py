@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.model.question import Language
 
 _WORDS: dict[str, tuple[str, str]] = {
-    "starting": ("On it…", "收到，马上处理…"),
+    "starting": ("On it · {seconds}", "收到，处理中 · {seconds}"),
     "thinking": ("Thinking · {seconds}", "思考中 · {seconds}"),
     "writing": ("Writing · {seconds}", "正在回答 · {seconds}"),
     "calling": ("Calling *{name}* · {seconds}", "正在调用 *{name}* · {seconds}"),

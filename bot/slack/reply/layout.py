@@ -101,9 +101,7 @@ def _is_status(block: Block) -> bool:
 def status(answer: Answer, progress: Progress, elapsed: float, language: Language) -> str:
     """What the run does now, in mrkdwn. `elapsed` is in seconds since it was asked."""
     seconds = duration(elapsed, running=True)
-    if progress.doing == "starting":
-        return say("starting", language)
-    if progress.doing != "working":
+    if progress.doing in ("waiting_thread", "waiting_slot"):
         return say(progress.doing, language, place=progress.place, limit=progress.limit)
     step = answer.open_step
     call = answer.open_call
@@ -114,7 +112,9 @@ def status(answer: Answer, progress: Progress, elapsed: float, language: Languag
         return say("in_step", language, name=mrkdwn(step_name(step)), seconds=seconds)
     if answer.has_text and not answer.activity:
         return say("writing", language, seconds=seconds)
-    return say("thinking", language, seconds=seconds)
+    # That the agent has begun is no news worth one of Slack's scarce updates.
+    began = answer.has_text or answer.calls or answer.steps
+    return say("thinking" if began else "starting", language, seconds=seconds)
 
 
 def footer(answer: Answer, backend: str, elapsed: float, frame: Frame) -> str:
