@@ -387,3 +387,35 @@ async def test_a_crash_while_the_end_is_posted_still_shows_the_end(desk: Desk, a
     (message,) = [m for m in desk.shown if m.ts in run.reply_ts]
     assert ending.state is State.ANSWERED
     assert "All of it." in content(message) and "The bot restarted." not in content(message)
+
+
+async def test_a_crash_just_after_the_end_was_shown_leaves_that_end(desk: Desk) -> None:
+    run = desk.run()
+    reply = desk.reply(run)
+    await reply.open(WORKING)
+    saved: list[str] = []
+    shown_when_saved: list[str] = []
+
+    async def save() -> None:
+        saved.append(run.shown)
+        shown_when_saved.append(content(desk.shown[0]))
+
+    reply._save = save
+    await reply.finish(answer_of("All of it.\n"), Ending(State.ANSWERED))
+    # As the record was while the update was on its way, which arrives or not.
+    leaving = next(n for n, shown in enumerate(saved) if "leaving" in shown)
+    assert "All of it." not in shown_when_saved[leaving]
+    run.shown = saved[leaving]
+    ending = await desk.reply(run).recover(INTERRUPTED)
+    (message,) = desk.shown
+    assert ending.state is State.ANSWERED
+    assert "All of it." in content(message) and "The bot restarted." not in content(message)
+    assert "leaving" not in saved[-1]
+
+
+async def test_a_reply_whose_run_failed_unexpectedly_ends_what_it_has_written_itself(desk: Desk) -> None:
+    reply = desk.reply(desk.run())
+    await reply.open(WORKING)
+    await reply.recover(Ending(State.FAILED, "Something went wrong."))
+    (message,) = desk.shown
+    assert "Something went wrong." in content(message) and "hourglass" not in content(message)

@@ -149,11 +149,13 @@ class SlackReply:
         if ended := payload.pop("ended", ""):
             # The answer was complete; at most its last message is yet to arrive.
             ending = Ending(State(ended))
-            if self._messages and not self._run.posting:
+            is_leaving = payload.pop("leaving", False)
+            if self._messages and not self._run.posting and not is_leaving:
                 return ending
         else:
             payload = layout.recovered(payload, self._draft.frame(), ending)
         rungs = [lambda: payload, lambda: layout.plain(payload), lambda: layout.text_only(payload)]
+        self._touch_last()  # This reply may have written itself, before the run failed.
         for _ in range(_MOST_FINAL_TRIES):
             try:
                 await self._write_last(rungs[0])
@@ -264,6 +266,10 @@ class SlackReply:
     async def _bring_up(self, number: int, priority: Priority) -> None:
         message = self._messages[number]
         written: list[tuple[Any, layout.Payload]] = []
+        if self._draft.ending and number == self._draft.count - 1:
+            # Whoever takes over after a crash shows this end, not one of its own over what may stand there.
+            self._draft.take_in()
+            await self._remember(self._payload(number), leaving=True)
 
         def make() -> layout.Payload:
             # Called when the budget allows: only now is the newest laid out.
@@ -364,9 +370,14 @@ class SlackReply:
                 return True
         return False
 
-    async def _remember(self, payload: layout.Payload) -> None:
-        """Keep what the last message shows with the run's record, for whoever has to finish it after a crash."""
-        ended = {"ended": self._draft.ending.state} if self._draft.ending and not self._is_behind else {}
+    async def _remember(self, payload: layout.Payload, *, leaving: bool = False) -> None:
+        """Keep what the last message shows with the run's record, for whoever has to finish it after a crash.
+
+        `leaving` when the update that shows it is yet to be made.
+        """
+        ended: dict[str, Any] = {}
+        if self._draft.ending and not self._is_behind:
+            ended = {"ended": self._draft.ending.state} | ({"leaving": True} if leaving else {})
         self._run.shown = json.dumps({**payload, **ended}, ensure_ascii=False)
         await self._write_down()
 
