@@ -60,6 +60,10 @@ class Parts:
     wall: Callable[[], float] = time.time
 
 
+class _StaleError(Exception):
+    """The question waited too long; it was not asked."""
+
+
 class HandOver(Exception):
     """The process ends before the question was asked: another worker shall take it."""
 
@@ -102,8 +106,8 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
         await reply.open(Progress("starting"))
     if run.stop_by:
         ending = stopped_early(run, parts)
-    elif parts.wall() - run.accepted_at > parts.max_age:
-        ending = Ending(State.FAILED, say("stale", language, minutes=round(parts.max_age / 60)))
+    elif _is_stale(run, parts):
+        ending = _stale(run, parts)
     else:
         writing = asyncio.create_task(_keep_writing(run, reply))
         try:
@@ -153,6 +157,8 @@ async def _until_told(
         return _ending(answer, run, parts)
     if isinstance(error, UpstreamError):
         return _failure(error, run, parts)
+    if isinstance(error, _StaleError):
+        return _stale(run, parts)
     raise error
 
 
@@ -184,9 +190,9 @@ async def _adopt_session(run: Run, answer: Answer, parts: Parts) -> None:
     named = answer.usage.session_id if answer.usage else ""
     if not named or named == run.session_id:
         return
-    run.session_id = named
+    asked_in, run.session_id = run.session_id, named
     try:
-        await parts.sessions.adopt(run.question.thread, named)
+        await parts.sessions.adopt(run.question.thread, asked_in, named)
     except RedisError as error:
         logger.warning(
             "session not kept, the next question begins anew", run=run.reference, reason=str(error)
@@ -210,6 +216,8 @@ async def _slot(run: Run, reply: Reply, answer: Answer, parts: Parts) -> AsyncIt
 
     try:
         while place := await slots.ask(parts.agent_id, holder):
+            if _is_stale(run, parts):
+                raise _StaleError
             reply.show(answer, Progress("waiting_slot", place, slots.limit))
             await asyncio.sleep(SLOT_SECONDS)
         renewing = asyncio.create_task(renew())
@@ -229,6 +237,15 @@ def stopped_early(run: Run, parts: Parts) -> Ending:
     """The ending of a run that was stopped while it waited behind another."""
     words = parts.sentences.say("stopped_early", run.question.language, by=run.stop_by)
     return Ending(State.STOPPED, words, run.stop_by)
+
+
+def _is_stale(run: Run, parts: Parts) -> bool:
+    return parts.wall() - run.accepted_at > parts.max_age
+
+
+def _stale(run: Run, parts: Parts) -> Ending:
+    minutes = round(parts.max_age / 60)
+    return Ending(State.FAILED, parts.sentences.say("stale", run.question.language, minutes=minutes))
 
 
 def _told(run: Run, control: Control, parts: Parts) -> Ending:

@@ -31,6 +31,11 @@ _BURST_SECONDS = 10
 """How many seconds' worth of calls may be made at once after a quiet time."""
 _AGEING_SECONDS = 20.0
 """Seconds of waiting that raise a call by one priority."""
+_MOST_LANES = 500
+"""Lanes kept before those at rest are dropped: every channel and direct message has one."""
+_MOST_OWNERS = 1_000
+_FORGOTTEN_SECONDS = 600.0
+"""The same for owners; who was not served for so long may as well be new. Not every owner is told to be forgotten."""
 _PER_CHANNEL = frozenset({"chat.postMessage"})
 
 
@@ -43,6 +48,10 @@ class SharedRates(Protocol):
 
     async def close(self, lane: str, seconds: float, burst: float) -> None:
         """Nobody may call before `seconds` have passed, and then without the burst."""
+        ...
+
+    async def is_closed(self, lane: str) -> bool:
+        """Whether Slack's refusal still holds, also for what was reserved before it."""
         ...
 
 
@@ -92,6 +101,11 @@ class _Lane:
     def wait(self, now: float) -> float:
         """Seconds until a call may be made."""
         return max(0.0, self.closed_until - now, self.arrival - self.burst - now)
+
+    def is_at_rest(self, now: float) -> bool:
+        """Whether a new lane would do as well."""
+        is_idle = not self.waiters and self.pump is None and (self.reserved or now) <= now
+        return is_idle and max(self.arrival, self.closed_until) <= now
 
     def spend(self, now: float) -> None:
         self.arrival = max(now, self.arrival) + self.interval
@@ -162,6 +176,9 @@ class Budget:
         key = (method, channel if method in _PER_CHANNEL else "")
         lane = self._lanes.get(key)
         if lane is None:
+            if len(self._lanes) >= _MOST_LANES:
+                now = self._clock()
+                self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_at_rest(now)}
             interval = 60 / self._per_minute.get(method, _OTHERS)
             lane = self._lanes[key] = _Lane(
                 ":".join(part for part in key if part), interval, max(_BURST_SECONDS, interval)
@@ -172,6 +189,9 @@ class Budget:
         lane.spend(self._clock())
         self._count += 1
         self._served[owner] = (self._count, self._clock())
+        if len(self._served) > _MOST_OWNERS:
+            oldest = self._clock() - _FORGOTTEN_SECONDS
+            self._served = {name: last for name, last in self._served.items() if last[1] >= oldest}
 
     def _next(self, lane: _Lane) -> _Waiter:
         now = self._clock()
@@ -191,14 +211,16 @@ class Budget:
         assert self.shared is not None
         part = max(lane.burst * _PART_OF_BURST[waiter.priority], lane.interval)
         now = self._clock()
+        if lane.reserved is not None and lane.reserved <= now:
+            lane.reserved = None
+            # Another replica may have been refused since: then the reservation is worth nothing.
+            if not await self.shared.is_closed(lane.name):
+                return 0.0
         if lane.reserved is None:
             wait = await self.shared.ask(lane.name, lane.interval, part, reserve=True)
             if wait > 0:
                 lane.reserved = now + wait
             return wait
-        if lane.reserved <= now:
-            lane.reserved = None
-            return 0.0
         if waiter.priority <= Priority.FIRST_WORDS:
             wait = await self.shared.ask(lane.name, lane.interval, part, reserve=False)
             return min(wait, lane.reserved - now)

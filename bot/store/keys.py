@@ -71,6 +71,11 @@ def rate(team: str, lane: str) -> str:
     return f"{PREFIX}rate:{team}:{lane}"
 
 
+def rate_closed(team: str, lane: str) -> str:
+    """String: there while a 429 of Slack holds for a lane."""
+    return f"{rate(team, lane)}:closed"
+
+
 @dataclass(frozen=True, slots=True)
 class Lives:
     """The lives an operator sets, in milliseconds."""

@@ -20,6 +20,7 @@ class SharedRates:
     """The rates of one workspace. While Redis is away every call is allowed: each process has its own pace then."""
 
     def __init__(self, redis: Redis, team: str) -> None:
+        self._redis = redis
         self._script = Scripts(redis)
         self._team = team
 
@@ -44,9 +45,21 @@ class SharedRates:
     async def close(self, lane: str, seconds: float, burst: float) -> None:
         """Slack refused: nobody may call before `seconds` have passed, and then without the `burst`."""
         try:
-            await self._script("rate_close", [self._key(lane)], [round(seconds * 1000), round(burst * 1000)])
+            await self._script(
+                "rate_close",
+                [self._key(lane), keys.rate_closed(self._team, lane)],
+                [round(seconds * 1000), round(burst * 1000)],
+            )
         except (RedisError, OSError) as error:
             logger.warning("shared budget not reached", lane=lane, reason=f"{type(error).__name__}: {error}")
+
+    async def is_closed(self, lane: str) -> bool:
+        """Whether a refusal by Slack still holds, also for what was reserved before it."""
+        try:
+            return bool(await self._redis.exists(keys.rate_closed(self._team, lane)))
+        except (RedisError, OSError) as error:
+            logger.warning("shared budget not reached", lane=lane, reason=f"{type(error).__name__}: {error}")
+            return False
 
     def _key(self, lane: str) -> str:
         return keys.rate(self._team, lane)

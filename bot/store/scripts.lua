@@ -18,6 +18,8 @@ if earlier then
   if mention == '1' and redis.call('EXISTS', known) == 1 then redis.call('HSET', known, 'mention', '1') end
   return {'duplicate', earlier, 0}
 end
+-- Who was refused may click or command again; a message has a twin and redeliveries, which have to stay silent.
+if waiting >= tonumber(most) and event == message then return {'full', '', waiting} end
 redis.call('SET', message, id, 'PX', seen_life)
 redis.call('SET', event, id, 'PX', seen_life)
 if waiting >= tonumber(most) then return {'full', '', waiting} end
@@ -143,6 +145,15 @@ local target = earlier or redis.call('LINDEX', queue, 0) or ''
 redis.call('SET', message, target, 'PX', life)
 return {target, earlier and 0 or 1}
 
+-- name: adopt
+-- The session's other id, unless somebody has forgotten the session meanwhile: then the next question begins anew.
+local thread = KEYS[1]
+local known, named, life = unpack(ARGV)
+if redis.call('HGET', thread, 'session_id') ~= known then return 0 end
+redis.call('HSET', thread, 'session_id', named)
+redis.call('PEXPIRE', thread, life)
+return 1
+
 -- name: keep_rating
 -- Keep a rating with a run, if its record is still there.
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
@@ -207,10 +218,11 @@ return wait
 
 -- name: rate_close
 -- Slack answered 429: nobody calls for so long, and then without a burst.
-local arrival = KEYS[1]
+local arrival, closed = KEYS[1], KEYS[2]
 local seconds, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('SET', closed, '1', 'PX', math.max(seconds, redis.call('PTTL', closed), 1))
 local due = now + seconds + burst
 if due > tonumber(redis.call('GET', arrival) or '0') then
   redis.call('SET', arrival, due, 'PX', seconds + burst + 1000)

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from bot.model.question import Thread
 from bot.store import keys
+from bot.store.scripts import Scripts
 
 
 class Sessions:
@@ -15,6 +16,7 @@ class Sessions:
 
     def __init__(self, redis: Redis, lives: keys.Lives) -> None:
         self._redis = redis
+        self._script = Scripts(redis)
         self._lives = lives
 
     async def session_of(self, thread: Thread) -> str:
@@ -28,12 +30,9 @@ class Sessions:
             *_, session_id = await pipe.execute()
         return str(session_id)
 
-    async def adopt(self, thread: Thread, session_id: str) -> None:
-        """The service says the session has another id: use that one from now on."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.thread(thread.key), "session_id", session_id)
-            pipe.pexpire(keys.thread(thread.key), self._lives.session)
-            await pipe.execute()
+    async def adopt(self, thread: Thread, session_id: str, named: str) -> None:
+        """The service says `session_id` goes on as `named`: use that from now on, unless it was forgotten meanwhile."""
+        await self._script("adopt", [keys.thread(thread.key)], [session_id, named, self._lives.session])
 
     async def forget(self, thread: Thread) -> None:
         """Begin a new session with the thread's next question."""

@@ -180,6 +180,22 @@ async def test_too_long_and_stale_questions_are_closed_unasked(stage: Stage) -> 
     assert stage.backend.asked == []
 
 
+async def test_a_question_that_grows_stale_while_it_waits_for_a_slot_is_closed_unasked(stage: Stage) -> None:
+    late = 0.0
+    stage.worker(wall=lambda: time.time() + late)
+    first = await stage.ask("a")
+    await stage.until(lambda: stage.backend.open == 1)
+    second = await stage.ask("b", Thread("T1", "C1", "2.0"))
+    await stage.until(lambda: shows(stage, "b", "waiting_slot 1"))
+    late = 3 * 3600
+    await stage.until_state(second, "failed")
+    assert stage.world.endings("b") == ["END failed stale minutes=60|"]
+    stage.backend.answer("a")
+    await stage.until_state(first, "answered")
+    assert stage.backend.asked == ["a"]
+    assert await stage.redis.keys("*slot*") == []
+
+
 async def test_a_command_gets_a_thread_and_its_answer_there(stage: Stage) -> None:
     stage.worker()
     asked = Question(Thread("T1", "C1", ""), "command-1", "U1", "T1", "a", "command")

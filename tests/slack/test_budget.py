@@ -238,6 +238,7 @@ class Shared:
     def __init__(self, time: Time) -> None:
         self._time = time
         self._arrival: dict[str, float] = {}
+        self._closed: dict[str, float] = {}
 
     async def ask(self, lane: str, interval: float, burst: float, *, reserve: bool) -> float:
         now = self._time.now
@@ -248,7 +249,11 @@ class Shared:
         return wait
 
     async def close(self, lane: str, seconds: float, burst: float) -> None:
+        self._closed[lane] = self._time.now + seconds
         self._arrival[lane] = max(self._arrival.get(lane, 0), self._time.now + seconds + burst)
+
+    async def is_closed(self, lane: str) -> bool:
+        return self._closed.get(lane, 0) > self._time.now
 
 
 @pytest.fixture
@@ -299,3 +304,38 @@ async def test_a_refusal_closes_the_lane_for_all_replicas(time: Time, replicas: 
     assert not waiting.done()
     await time.pass_(2)
     assert waiting.done()
+
+
+async def test_a_refusal_undoes_what_other_replicas_had_reserved(time: Time, replicas: list[Budget]) -> None:
+    taken: list[float] = []
+
+    async def ask(replica: Budget) -> None:
+        while True:
+            await replica.take(UPDATE, "C", Priority.TEXT, "o")
+            taken.append(time.now)
+
+    tasks = [asyncio.create_task(ask(replica)) for replica in replicas]
+    await time.pass_(60)
+    refused_at = time.now
+    await replicas[0].refused(UPDATE, "C", 30)
+    await time.pass_(60)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not [at for at in taken if refused_at < at < refused_at + 30]
+    assert [at for at in taken if at > refused_at + 30]
+
+
+async def test_channels_and_people_of_long_ago_take_no_memory(time: Time, budget: Budget) -> None:
+    for number in range(5_000):
+        await budget.take(POST, f"C{number}", Priority.TOOL, f"U{number}")
+        time.now += 1
+    assert len(budget._lanes) <= 500 and len(budget._served) <= 1_001
+
+
+async def test_a_lane_that_matters_is_not_dropped(time: Time, budget: Budget) -> None:
+    await budget.refused(POST, "closed", 60)
+    for number in range(1_000):
+        await budget.take(POST, f"C{number}", Priority.TOOL, "o")
+    time.now += 59
+    assert not budget.is_free(POST, "closed")

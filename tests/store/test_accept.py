@@ -101,6 +101,24 @@ async def test_a_script_sent_twice_by_the_client_is_one_acceptance(
     assert (await runs.accept(question(ts="3.0"))).verdict == "full"
 
 
+async def test_a_click_that_found_the_thread_full_may_be_made_again(runs: Runs) -> None:
+    first = await runs.accept(question())
+    for n in range(MOST_WAITING - 1):
+        await runs.accept(question(ts=f"2.{n}"))
+    click = question(ts=f"again-{first.run_id}")
+    assert [(await runs.accept(click)).verdict for _ in range(2)] == ["full", "full"]
+    twins = [await runs.accept(question(ts="3.0"), event_id=event_id) for event_id in ("Ev1", "Ev2")]
+    assert [twin.verdict for twin in twins] == ["full", "duplicate"]
+    ((entry, thread),) = await runs.next_entries(1, 10)
+    lease = await runs.lease(entry, thread)
+    assert lease is not None
+    run = await runs.get(lease.run_id)
+    assert run is not None
+    run.state = State.ANSWERED
+    await runs.finish(lease, run)
+    assert (await runs.accept(click)).verdict == "accepted"
+
+
 async def test_nothing_is_half_done_when_memory_is_full(runs: Runs, redis: Redis) -> None:
     await runs.accept(question(ts="0.5", thread=Thread("T1", "C1", "0.5")))
     before = set(await redis.keys())
@@ -152,8 +170,8 @@ async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
             continue
         await runs.stop(run.id, "U2")
         await runs.rate(run.id, "U2", "like")
-        await sessions.session_of(lease.thread)
-        await sessions.adopt(lease.thread, "other")
+        session = await sessions.session_of(lease.thread)
+        await sessions.adopt(lease.thread, session, "other")
         await slots.ask("", "r1")
         await slots.ask("", "r2")
         run.state, run.asked_at, run.shown = State.RUNNING, 5.0, "{}"
@@ -164,7 +182,7 @@ async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
     await redis.delete(keys.run(leases[0].run_id), keys.thread(THREAD.key))
     await runs.rate(leases[0].run_id, "U2", "like")
     await runs.stop(leases[0].run_id, "U2")
-    await sessions.adopt(THREAD, "other")
+    await sessions.adopt(THREAD, session, "other")
     known = [
         keys.seen_event("x"), keys.seen_message("x", "x", "x"), keys.run("x"), keys.queue("x"), keys.thread("x"),
         keys.lease("x"), keys.slot("x", "x"), keys.THREADS, keys.FENCE,

@@ -40,6 +40,8 @@ async def test_a_refusal_closes_the_lane_for_everybody_and_only_that_lane(redis_
         await SharedRates(one, "T1").close("chat.update", 5, 10)  # a shorter one does not open it earlier
         assert 1700 < await SharedRates(two, "T1").ask("chat.update", 1, 10, reserve=False) <= 1800
         assert await SharedRates(two, "T1").ask("chat.postMessage:C1", 1, 10, reserve=False) == 0
+        assert await SharedRates(two, "T1").is_closed("chat.update")
+        assert not await SharedRates(two, "T1").is_closed("chat.postMessage:C1")
         store = sync_redis.Redis.from_url(redis_url, decode_responses=True)
         names = [str(name) for name in store.scan_iter()]
         assert names and all(int(store.pttl(name)) > 0 for name in names)

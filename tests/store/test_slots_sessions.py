@@ -124,9 +124,17 @@ async def test_two_who_ask_get_one_session(redis: Redis) -> None:
 async def test_a_session_is_forgotten_or_replaced(redis: Redis) -> None:
     sessions = Sessions(redis, keys.Lives())
     first = await sessions.session_of(THREAD)
-    await sessions.adopt(THREAD, "theirs")
+    await sessions.adopt(THREAD, first, "theirs")
     assert await sessions.session_of(THREAD) == "theirs"
     await sessions.forget(THREAD)
+    assert await sessions.session_of(THREAD) not in (first, "theirs")
+
+
+async def test_a_session_forgotten_while_it_was_asked_stays_forgotten(redis: Redis) -> None:
+    sessions = Sessions(redis, keys.Lives())
+    first = await sessions.session_of(THREAD)
+    await sessions.forget(THREAD)
+    await sessions.adopt(THREAD, first, "theirs")
     assert await sessions.session_of(THREAD) not in (first, "theirs")
 
 
