@@ -55,12 +55,6 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Upstre
     )
 
 
-def _code_of(status: int) -> str:
-    if status < 300:
-        return "BadStream"
-    return "ServiceUnavailable" if status in (502, 503) else f"HTTP{status}"
-
-
 def may_retry(error: UpstreamError) -> bool:
     """Whether the request certainly started nothing, and may succeed a moment later."""
     if error.begun or 0 < error.status < 300:
