@@ -15,6 +15,10 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from bot import log
+
+logger = log.get(__name__)
+
 PER_MINUTE: dict[str, float] = {
     "chat.postMessage": 55,
     "chat.update": 42,
@@ -226,6 +230,14 @@ class Budget:
             return min(wait, lane.reserved - now)
         return lane.reserved - now
 
+    async def _shared_wait_safely(self, lane: _Lane, waiter: _Waiter) -> float:
+        try:
+            return await self._shared_wait(lane, waiter)
+        except Exception:
+            # Who waits here would wait for ever if this task ended; the lane's own pace is left.
+            logger.exception("the shared budget failed", lane=lane.name)
+            return 0.0
+
     async def _serve(self, lane: _Lane) -> None:
         try:
             while lane.waiters:
@@ -234,7 +246,7 @@ class Budget:
                     await self._sleep(wait)
                     continue
                 # Chosen only now: somebody more urgent may have come while the lane was closed.
-                if self.shared and (wait := await self._shared_wait(lane, self._next(lane))):
+                if self.shared and (wait := await self._shared_wait_safely(lane, self._next(lane))):
                     await self._sleep(min(wait, _LOOK_SECONDS))
                     continue
                 if not lane.waiters:

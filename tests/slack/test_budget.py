@@ -339,3 +339,14 @@ async def test_a_lane_that_matters_is_not_dropped(time: Time, budget: Budget) ->
         await budget.take(POST, f"C{number}", Priority.TOOL, "o")
     time.now += 59
     assert not budget.is_free(POST, "closed")
+
+
+async def test_a_fault_of_the_shared_rate_leaves_nobody_waiting(time: Time) -> None:
+    class Broken(Shared):
+        async def ask(self, lane: str, interval: float, burst: float, *, reserve: bool) -> float:
+            raise RuntimeError("a bug")
+
+    budget = Budget(clock=time.clock, sleep=time.sleep, shared=Broken(time))
+    calls = [asyncio.create_task(budget.take(UPDATE, "C", Priority.FINAL, "o")) for _ in range(3)]
+    await time.pass_(10)
+    assert all(call.done() for call in calls)
