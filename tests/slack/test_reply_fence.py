@@ -120,3 +120,18 @@ async def test_who_cannot_know_and_has_lost_the_thread_writes_nothing(worker: Wo
 
 def test_certainty_ends_before_a_lease_can() -> None:
     assert SURE_SECONDS + 2 < LEASE_LIFE / 1000
+
+
+async def test_nothing_is_posted_before_the_store_knows_of_it(worker: Worker) -> None:
+    root = worker.workspace.say(ALICE, OPS, "why?")
+    question = Question(Thread("T", OPS, root), root, ALICE, "T", "why?", "mention")
+    run = Run("0123456789abcdef", question, accepted_at=worker.workspace.state.clock())
+    reply = SlackReply(worker.client, run, worker.save, "DAS Agent", clock=lambda: 0.0, sleep=worker.sleep)
+    reply._saved_at = 0.0  # just now: the thread is certainly ours
+    worker.away, worker.back_after = True, 3
+    opening = asyncio.create_task(reply.open(Progress("working")))
+    while worker.away:
+        assert not worker.workspace.replies(OPS, root)
+        await asyncio.sleep(0)
+    await opening
+    assert len(worker.workspace.replies(OPS, root)) == 1 and len(worker.pauses) == 3

@@ -308,7 +308,9 @@ class SlackReply:
         signature = self._draft.signature(number) if make is None else _WHATEVER
         payload = make() if make else self._payload(number)
         self._run.posting = True
-        await self._remember(payload)
+        while not await self._remember(payload):
+            # A post that nobody knows of would be made again after a crash.
+            await self._sleep(_PAUSE_SECONDS)
         try:
             await self._client.call(
                 "chat.postMessage",
@@ -370,28 +372,30 @@ class SlackReply:
                 return True
         return False
 
-    async def _remember(self, payload: layout.Payload, *, leaving: bool = False) -> None:
+    async def _remember(self, payload: layout.Payload, *, leaving: bool = False) -> bool:
         """Keep what the last message shows with the run's record, for whoever has to finish it after a crash.
 
-        `leaving` when the update that shows it is yet to be made.
+        `leaving` when the update that shows it is yet to be made. False when Redis did not answer.
         """
         ended: dict[str, Any] = {}
         if self._draft.ending and not self._is_behind:
             ended = {"ended": self._draft.ending.state} | ({"leaving": True} if leaving else {})
         self._run.shown = json.dumps({**payload, **ended}, ensure_ascii=False)
-        await self._write_down()
+        return await self._write_down()
 
     @property
     def _is_behind(self) -> bool:
         """Whether the answer goes on in a message after the last one posted, or being posted."""
         return len(self._messages) + self._run.posting < self._draft.count
 
-    async def _write_down(self) -> None:
+    async def _write_down(self) -> bool:
         try:
             await self._save()
-            self._saved_at = self._clock()
         except (RedisError, OSError) as error:
             logger.warning("run not saved", run=self._run.reference, reason=str(error))
+            return False
+        self._saved_at = self._clock()
+        return True
 
     async def _fence(self) -> None:
         """Before a write to Slack: whoever slept through the lease must not write over what came after.
