@@ -139,7 +139,10 @@ class Runs:
         return bool(await self._redis.exists(keys.thread(thread.key)))
 
     async def first_time(self, team: str, channel: str, ts: str) -> bool:
-        """Claim a message that will not be a run (a refusal), so that its twin and redeliveries stay silent."""
+        """Claim a message that will not be a run (a refusal), so that its twin and redeliveries stay silent.
+
+        In place of a message's `ts` it may be anything else that shall be said once a day.
+        """
         key = keys.seen_message(team, channel, ts)
         return bool(await self._redis.set(key, "refused", nx=True, px=keys.SEEN_LIFE))
 

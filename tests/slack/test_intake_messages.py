@@ -267,3 +267,17 @@ async def test_the_first_event_is_not_lost_when_slack_is_ill(house: Any) -> None
     house.workspace.fail_next("auth.test", 10, error="internal_error")
     house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
     await house.taken(1)
+
+
+async def test_who_may_not_ask_and_talks_on_in_a_thread_is_told_once(make_house: Any) -> None:
+    house = await make_house()
+    await house.start(allowed_users=frozenset({ANA}))
+    ts = house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+    await house.answer(OPS, ts)
+    for text in ("interesting", "stop", "indeed"):
+        house.workspace.say(BEN, OPS, text, ts)
+    line = await house.private_line(BEN, OPS)
+    assert line.text.startswith("You are not on the list")
+    house.workspace.say(BEN, OPS, "@das and now?", ts)
+    await house.private_line(BEN, OPS, 2)
+    await house.taken(1)

@@ -35,7 +35,11 @@ class Desk:
         thread = question.thread
         refused = self.objection(question, visit)
         if refused:
-            if await self.runs.first_time(thread.team, thread.channel, question.ts):
+            said = question.ts
+            if question.surface == "thread" and self.access.refusal(visit):
+                # Nobody addressed the bot: who goes on talking in its thread is told once, not every time.
+                said = f"{thread.thread_ts}:{question.user}"
+            if await self.runs.first_time(thread.team, thread.channel, said):
                 logger.info("refused", channel=thread.channel, user=question.user, reason=refused)
                 self.tell(question, refused)
             return
