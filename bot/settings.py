@@ -95,7 +95,10 @@ class Settings(BaseSettings):
         60, gt=0, le=1440, description="Minutes after which a waiting question is closed instead of answered"
     )
     max_runs: int = Field(
-        200, ge=1, le=5000, description="Threads one process works on at once, waiting ones included"
+        200,
+        ge=1,
+        le=5000,
+        description="Threads one process takes at once, waiting ones included; a dead process's come on top",
     )
     drain_seconds: float = Field(
         60, ge=0, le=1800, description="Seconds running answers may go on after SIGTERM"

@@ -26,6 +26,8 @@ READ_MS = 1_000
 """Longest wait for new work, in milliseconds."""
 RECLAIM_SECONDS = 5.0
 """How often threads of dead workers are looked for."""
+_RECLAIM_MOST = 50
+"""Threads taken over in one look; they come on top of the most a worker takes by itself."""
 AWAY_SECONDS = 1.0
 """Pause after Redis did not answer."""
 LAST_WORDS_SECONDS = 10.0
@@ -47,7 +49,7 @@ class _Job:
 
 
 class Worker:
-    """Works on at most `max_runs` threads at once. `run` is its life; `drain` ends it."""
+    """Works on at most `max_runs` threads at once, those of dead workers apart. `run` is its life; `drain` ends it."""
 
     def __init__(self, runs: Runs, platform: Platform, parts: Parts, *, max_runs: int) -> None:
         self._runs = runs
@@ -131,19 +133,18 @@ class Worker:
                 await asyncio.sleep(AWAY_SECONDS)
 
     async def _reclaim(self) -> None:
+        """Take over threads of dead workers, also when full: an answer of theirs stands as running until then."""
         while True:
-            room = self._max - len(self._tasks)
-            if room > 0:
-                try:
-                    # One of our own comes back here after Redis was away for long: its run goes on as it is.
-                    found = await self._runs.abandoned_entries(min(room, 50))
-                    if entries := [pair for pair in found if pair[0] not in self._entries]:
-                        logger.info("took over threads of a dead worker", threads=len(entries))
-                    self._start(entries)
-                except (RedisError, OSError) as error:
-                    await self._away(error)
-                except Exception:
-                    logger.exception("looking for threads of dead workers failed")
+            try:
+                # One of our own comes back here after Redis was away for long: its run goes on as it is.
+                found = await self._runs.abandoned_entries(_RECLAIM_MOST)
+                if entries := [pair for pair in found if pair[0] not in self._entries]:
+                    logger.info("took over threads of a dead worker", threads=len(entries))
+                self._start(entries)
+            except (RedisError, OSError) as error:
+                await self._away(error)
+            except Exception:
+                logger.exception("looking for threads of dead workers failed")
             await asyncio.sleep(RECLAIM_SECONDS)
 
     async def _away(self, error: Exception) -> None:

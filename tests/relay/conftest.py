@@ -222,12 +222,12 @@ class Stage:
     # Polled: what is waited for happens in Redis as often as in this process.
 
     async def until(self, predicate: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while not predicate():  # noqa: ASYNC110
                 await asyncio.sleep(0.002)
 
     async def until_state(self, run_id: str, *states: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while await self.state(run_id) not in states:  # noqa: ASYNC110
                 await asyncio.sleep(0.002)
 

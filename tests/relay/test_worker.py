@@ -377,6 +377,23 @@ async def test_a_crash_after_asking_ends_interrupted_and_is_not_asked_again(stag
     assert stage.world.endings("a") == ["END interrupted interrupted|"]
 
 
+async def test_a_full_worker_still_ends_what_a_dead_one_had_asked(stage: Stage) -> None:
+    """Else an answer would stand as running for as long as all workers are full."""
+    stage.limit = 2
+    stage.worker(max_runs=1)
+    dead = await stage.ask("a")
+    stage.backend.feed("a", TEXT)
+    await stage.until(lambda: shows(stage, "a", "half of it"))
+    full = stage.worker(max_runs=1)
+    other = await stage.ask("c", Thread("T1", "C1", "2.0"))
+    await stage.until(lambda: full.busy)
+    await stage.kill(0)
+    await stage.until_state(dead, "interrupted")
+    assert await stage.state(other) != "answered"
+    stage.backend.answer("c")
+    await stage.until_state(other, "answered")
+
+
 async def test_who_loses_the_lease_stops_and_writes_nothing_more(stage: Stage) -> None:
     first = stage.worker()
     run_id = await stage.ask("a")
