@@ -137,10 +137,11 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
             agent_id=settings.das_agent_id,
             max_age=settings.question_max_age_minutes * 60,
         )
-        worker = Worker(runs, SlackPlatform(client, notices, backend.name), parts, max_runs=settings.max_runs)
         access = Access(
             team, enterprise, settings.allowed_channels, settings.allowed_users, settings.allow_external
         )
+        platform = SlackPlatform(client, notices, backend.name, access)
+        worker = Worker(runs, platform, parts, max_runs=settings.max_runs)
 
         async def stop_run(run_id: str, user: str) -> str:
             state = await runs.stop(run_id, user)

@@ -86,7 +86,7 @@ def run(env_file: EnvFile = Path(".env")) -> None:
 
 @cli.command()
 def demo(
-    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8700,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 8700,
     pace: Annotated[
         float, typer.Option(min=0, help="Factor on the agent's pace; 0.2 is five times faster.")
     ] = 1.0,
@@ -274,5 +274,5 @@ def _exit(error: SettingsError) -> NoReturn:
     many = len(error.problems) > 1
     print(f"das-bot: {len(error.problems)} problems" if many else "das-bot:", file=sys.stderr)
     for problem in error.problems:
-        print(f"  {redact(problem)}", file=sys.stderr)
+        print(f"  {problem}", file=sys.stderr)
     sys.exit(WRONG_SETTING)

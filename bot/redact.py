@@ -18,9 +18,12 @@ _NAME = (
     r"|signing[_-]?secret|password|passwd|passphrase|pwd|secret|口令|密码)"
 )
 _NO_SECRET = (
-    r"(?![\"'`]?(?:\?|null|none|true|false|%s|\*{3,}|\.{3}|…|<[^<>\n]{1,40}>|\[hidden\])(?![A-Za-z0-9_]))"
+    r"(?![\"'`]?(?:\?|null|none|true|false|%s|\*{3,}|\.{3}|…|<[^<>\n]{1,40}>|\[hidden\])(?![A-Za-z0-9_])"
+    r"|(?:yes|no|not|is|was|are|one|ask|missing|expired|changed|required|invalid|wrong|empty|unset)(?:[\s),.;!?]|\Z)"
+    r"|[请已未无不])"
 )
-"""Values that only stand for one: placeholders of SQL, of documentation, and our own."""
+"""Values that only stand for one, placeholders of SQL, of documentation and our own; and the words of sentences about
+a secret, above all MySQL's "using password: YES"."""
 KEY_ID = re.compile(r"(?:LTAI|\bSTS\.)[A-Za-z0-9]{8,}")
 """An access key's id. The secret belonging to it has no shape of its own, but stands close behind."""
 BARE_SECRET = re.compile(r"(?<![A-Za-z0-9])(?:[A-Za-z0-9]{30}|[A-Za-z0-9]{40,46})(?![A-Za-z0-9])")

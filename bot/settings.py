@@ -18,6 +18,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_FILE = ".env"
+_OWN_PREFIXES = ("SLACK_", "DAS_", "ALLOWED_")
+_NEARLY = 0.8
+"""Likeness from which a name counts as misspelt; SLACK_CLIENT_ID, another program's, is far below."""
 _FOREIGN_PREFIX = "ALIBABA_CLOUD_"
 """Names of the credentials chain, which may stand in the same .env file."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -206,6 +209,7 @@ def load(env_file: str | Path = ENV_FILE, *, slack: bool = True) -> Settings:
     for name, text in in_file.items():
         if name.startswith(_FOREIGN_PREFIX) and text and not os.environ.get(name):
             os.environ[name] = text
+    problems += _misspelt(known)
     # A secret that was mounted as a file often ends with a line end; no setting has spaces around it.
     in_environment = {name: os.environ.get(name, "").strip() for name in known}
     given = {name.upper(): text for name, text in in_file.items() if name.upper() in known} | {
@@ -222,6 +226,16 @@ def load(env_file: str | Path = ENV_FILE, *, slack: bool = True) -> Settings:
     if settings is None or problems:
         raise SettingsError(problems)
     return settings
+
+
+def _misspelt(known: set[str]) -> list[str]:
+    """Names in the environment that are nearly a setting. Others there are none of our business."""
+    problems = []
+    for name in sorted(os.environ):
+        if name.startswith(_OWN_PREFIXES) and name not in known:
+            close = get_close_matches(name, known, n=1, cutoff=_NEARLY)
+            problems += [f"{name} (environment): no such setting; did you mean {close[0]}?"] if close else []
+    return problems
 
 
 def _read(path: Path, known: set[str]) -> tuple[dict[str, str], list[str]]:

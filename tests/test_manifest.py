@@ -21,6 +21,7 @@ SCOPES_OF_METHODS = {
     "chat.postEphemeral": {"chat:write"},
     "conversations.replies": {"channels:history", "groups:history", "im:history"},
     "conversations.history": {"channels:history", "groups:history", "im:history"},
+    "users.info": {"users:read"},
 }
 """Of the methods the bot calls. Group direct messages are left out: the bot hears nothing of them."""
 SCOPES_OF_EVENTS = {

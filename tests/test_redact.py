@@ -140,3 +140,24 @@ def test_names_of_secrets(name: str) -> None:
 @pytest.mark.parametrize("name", ["token_count", "run", "key", "password_age"])
 def test_names_of_other_things(name: str) -> None:
     assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Access denied for user 'app'@'10.0.0.7' (using password: YES)",
+        "password: not set",
+        "auth_token: expired",
+        "api_key: missing, ask your DBA",
+        "密码：请联系管理员",
+    ],
+)
+def test_sentences_about_a_secret_are_not_secrets(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["password: no-1secret", "password: yes1x", "api_key: one-two-3", "password: notx9"]
+)
+def test_a_secret_that_begins_like_a_word_is_hidden(text: str) -> None:
+    assert redact(text).endswith(HIDDEN)

@@ -197,3 +197,14 @@ def test_lists(tmp_path: Path) -> None:
 def test_values_that_do_not_go_together(tmp_path: Path, text: str, named: str) -> None:
     (problem,) = problems(tmp_path, GOOD + text)
     assert problem.startswith(named)
+
+
+def test_misspelt_names_in_the_environment_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAS_AGENT", "ag-1")
+    monkeypatch.setenv("SLACK_SIGNIN_SECRET", "x")
+    monkeypatch.setenv("SLACK_CLIENT_ID", "another program's")
+    with pytest.raises(SettingsError) as error:
+        load("nowhere.env", slack=False)
+    told = "\n".join(error.value.problems)
+    assert "did you mean DAS_AGENT_ID?" in told and "did you mean SLACK_SIGNING_SECRET?" in told
+    assert "SLACK_CLIENT_ID" not in told

@@ -26,6 +26,7 @@ PER_MINUTE: dict[str, float] = {
     "chat.postEphemeral": 85,
     "conversations.replies": 42,
     "conversations.history": 42,
+    "users.info": 85,
 }
 """Calls per minute and workspace; posts count per channel. Below Slack's published tiers by the burst, so that even
 the first minute after a quiet time keeps to them."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from bot import log
 from bot.model.run import Run
 from bot.relay.reply import CannotPostError, Save
+from bot.slack.access import Access, Visit
 from bot.slack.budget import Priority
 from bot.slack.client import SlackClient, SlackError, UncertainError
 from bot.slack.notices import Notices
@@ -35,12 +36,14 @@ class SlackPlatform:
         client: SlackClient,
         notices: Notices,
         backend: str,
+        access: Access,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._notices = notices
         self._backend = backend
+        self._access = access
         self._sleep = sleep
 
     def reply(self, run: Run, save: Save) -> SlackReply:
@@ -51,10 +54,11 @@ class SlackPlatform:
         """Post "@who asked: …" for a command; returns its ts. After an uncertain post, looks before posting again.
 
         Raises:
-            CannotPostError: when the bot may not post there; the asker has been told privately how to invite it.
+            CannotPostError: when the bot may not post there, or the asker may not ask; they have been told privately.
         """
         question = run.question
         channel = question.thread.channel
+        await self._admit(run)
         shown = question.text if len(question.text) <= _ROOT_MOST else question.text[:_ROOT_MOST] + "…"
         text = say("asked", question.language, user=question.user, text=mrkdwn(shown))
         for attempt in range(_TRIES):
@@ -94,6 +98,39 @@ class SlackPlatform:
         language = run.question.language
         reference = say("reference", language, reference=run.reference)
         await self._notices.respond(run.question.response_url, say(key, language, reference=reference))
+
+    async def _admit(self, run: Run) -> None:
+        """Refuse an outsider. A command names the workspace it came through, not the home of who typed it."""
+        question = run.question
+        if self._access.allow_external:
+            return
+        key, reason = "", "outsider"
+        try:
+            answer = await self._client.insist(
+                "users.info",
+                question.thread.channel,
+                Priority.FIRST_WORDS,
+                run.id,
+                lambda: {"user": question.user},
+                sleep=self._sleep,
+            )
+            user = answer.get("user") or {}
+            home = str(user.get("team_id") or "")
+            # In an organisation any of its workspaces is home.
+            if self._access.enterprise and (user.get("enterprise_user") or {}).get("enterprise_id"):
+                home = str(user["enterprise_user"]["enterprise_id"])
+            visit = Visit(question.user, home, question.thread.channel, shared=True)
+            key = "denied_external" if user.get("is_stranger") else self._access.refusal(visit)
+        except UncertainError as error:
+            key, reason = "wrong", str(error)
+        except SlackError as error:
+            # Closed when in doubt. With missing_scope the app has to be installed again from manifest.yml.
+            key, reason = "denied_external", str(error)
+            logger.error("cannot tell whose person asked", run=run.reference, reason=reason)
+        if key:
+            line = say(key, question.language, reference=run.reference)
+            await self._notices.respond(question.response_url, line)
+            raise CannotPostError(f"{key}: {reason}")
 
     async def _posted_root(self, run: Run) -> str:
         try:

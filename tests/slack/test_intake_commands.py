@@ -133,3 +133,17 @@ async def test_a_command_while_redis_is_away_gets_a_private_sentence(
     log = "".join(capfd.readouterr())
     assert f"reference={reference}" in log or f'"{reference}"' in log
     await house.taken(0)
+
+
+async def test_an_outsider_s_command_is_refused_although_it_does_not_name_their_team(house: Any) -> None:
+    """A command's payload names the workspace it came through; whose person asked, only users.info tells."""
+    done = await house.workspace.command(
+        "U0OLAF0001", "C0SHARED01", "/das-ask", "why is rm-bp1demo0001 slow?"
+    )
+    assert done.ok
+    await house.workspace.until(lambda: house.workspace.ephemerals("U0OLAF0001", "C0SHARED01"))
+    (line,) = house.workspace.ephemerals("U0OLAF0001", "C0SHARED01")
+    assert "only people of the company" in line.text
+    (run,) = await house.ended(1)
+    assert run["state"] == "failed"
+    assert root(house, "C0SHARED01") is None and not house.workspace.calls_of("chat.postMessage")
