@@ -419,3 +419,12 @@ async def test_a_reply_whose_run_failed_unexpectedly_ends_what_it_has_written_it
     await reply.recover(Ending(State.FAILED, "Something went wrong."))
     (message,) = desk.shown
     assert "Something went wrong." in content(message) and "hourglass" not in content(message)
+
+
+async def test_the_end_is_written_however_long_slack_is_away(desk: Desk) -> None:
+    run = desk.run()
+    reply = desk.reply(run)
+    await reply.open(WORKING)
+    desk.workspace.fail_next("chat.update", 300, status=503)
+    await reply.finish(answer_of("All of it.\n"), Ending(State.ANSWERED))
+    assert "All of it." in content(desk.shown[0]) and "Ask again" in content(desk.shown[0])

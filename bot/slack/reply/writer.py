@@ -41,8 +41,6 @@ GAP_SECONDS = 0.7
 """Least time between two updates once the first words stand: what is read grows no faster, and the burst lasts."""
 _PAUSE_SECONDS = 2.0
 """Pause after a write that failed, before the next look."""
-_MOST_FINAL_TRIES = 20
-"""Rounds for the final state, each with its own retries: some five minutes of an absent Slack."""
 _MOST_REPLACED = 3
 """How often a message that is gone is written anew; somebody who deletes it each time does not want it."""
 _FENCED_SECONDS = 4.0
@@ -127,14 +125,10 @@ class SlackReply:
         self._draft.answer = answer
         self._draft.elapsed = self._clock() - self._began
         self._draft.ending = ending
-        for _ in range(_MOST_FINAL_TRIES):
-            if await self._write(Priority.FINAL):
-                break
+        # However long Slack is away: the thread would show a running answer for ever. Should this process end
+        # meanwhile, the run's record still says what is to be shown.
+        while not await self._write(Priority.FINAL):
             await self._sleep(_PAUSE_SECONDS)
-        else:
-            logger.error(
-                "final state not shown", run=self._run.reference, reason=self._refused or "no answer"
-            )
         self._client.budget.forget(self._run.id)
 
     async def recover(self, ending: Ending) -> Ending:
@@ -156,7 +150,7 @@ class SlackReply:
             payload = layout.recovered(payload, self._draft.frame(), ending)
         rungs = [lambda: payload, lambda: layout.plain(payload), lambda: layout.text_only(payload)]
         self._touch_last()  # This reply may have written itself, before the run failed.
-        for _ in range(_MOST_FINAL_TRIES):
+        while True:
             try:
                 await self._write_last(rungs[0])
                 break
