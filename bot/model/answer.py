@@ -64,6 +64,10 @@ class ToolCall:
             self.ended_at = at
 
 
+UNFINISHED = "unfinished"
+"""The status of a step that the run's end cut off."""
+
+
 @dataclass(slots=True)
 class Step:
     """A sub-agent at work inside the run; its tool calls are those with its `agent_id`."""
@@ -89,7 +93,7 @@ class _Message:
     agent_id: str
     is_answer: bool
     """Whether it belongs to the answer: the assistant's, and the root agent's."""
-    has_parent: bool = False
+    parent_agent_id: str = ""
     pieces: list[str] = field(default_factory=list)
 
 
@@ -99,6 +103,10 @@ class Answer:
     Attributes:
         calls: tool calls by id, in order of appearance.
         steps: sub-agents in order of appearance.
+        run_id, session_id, message_id: the service's own names, "" until it said them.
+        sources: documents the answer draws on, each once.
+        approval: a tool call that waits for a decision in the service's console, None when none does.
+        interrupt: what the agent asks the person, None when it asks nothing.
         activity: the last sign of life ("waiting_for_agent_thinking", "thinking"), "" after new text.
         usage: what the service said the run cost; None until it said.
         finished: the service said the answer is complete.
@@ -109,8 +117,13 @@ class Answer:
 
     def __init__(self) -> None:
         self.run_id = ""
+        self.session_id = ""
+        self.message_id = ""
         self.calls: dict[str, ToolCall] = {}
         self.steps: list[Step] = []
+        self.sources: list[ev.Source] = []
+        self.approval: ev.ApprovalAsked | None = None
+        self.interrupt: ev.InterruptRaised | None = None
         self.activity = ""
         self.usage: ev.Usage | None = None
         self.finished = False
@@ -121,6 +134,7 @@ class Answer:
         self._messages: dict[str, _Message] = {}
         self._last_text: _Message | None = None
         self._pieces: list[str] = []
+        self._thinking: list[str] = []
         self._epoch = 0
         self._stale = False
         self._closed = False
@@ -151,6 +165,16 @@ class Answer:
         return bool(self._log())
 
     @property
+    def thinking(self) -> str:
+        """What the agent thought aloud so far."""
+        return "".join(self._thinking)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it goes on only after a person's decision."""
+        return bool(self.approval or self.interrupt) and not self.error
+
+    @property
     def open_call(self) -> ToolCall | None:
         """The call that is at work now: the newest one without a result."""
         return next((call for call in reversed(self.calls.values()) if call.is_open), None)
@@ -174,6 +198,36 @@ class Answer:
             for call in self.calls.values()
             if call.agent_id == step.agent_id and begin <= (call.started_at or 0.0) < end
         ]
+
+    def events(self) -> list[tuple[float, ev.Event]]:
+        """The fewest events, with their times, that fold into this answer while it was open: neither its end nor what
+        it waits for is among them."""
+        start = min((call.started_at or 0.0 for call in self.calls.values()), default=0.0)
+        found: list[tuple[float, ev.Event]] = [
+            (start, ev.RunStarted(self.run_id, self.session_id, self.message_id))
+        ]
+        for step in self.steps:
+            begun = ev.StepStarted(step.name, step.label, step.agent_id, step.parent_agent_id, step.call_id)
+            found.append((step.started_at, begun))
+        for message_id, message in self._messages.items():
+            begin = ev.TextMessageStart(message_id, message.role, message.agent_id, message.parent_agent_id)
+            found.append((start, begin))
+            if message.pieces:
+                text = "".join(message.pieces)
+                found.append((start, ev.TextMessageContent(message_id, text, message.agent_id)))
+        for call in self.calls.values():
+            found += _events_of(call)
+        found += [
+            (step.ended_at, ev.StepFinished(step.name, step.status, step.agent_id))
+            for step in self.steps
+            if step.ended_at is not None and step.status != UNFINISHED
+        ]
+        found += [(start, source) for source in self.sources]
+        if self._thinking:
+            found.append((start, ev.Reasoning(self.thinking)))
+        if self.usage:
+            found.append((start, self.usage))
+        return found
 
     # -- folding ---------------------------------------------------------------------------------------
 
@@ -200,12 +254,24 @@ class Answer:
                 self._step_finished(event, at)
             case ev.Activity(kind):
                 self.activity = kind
-            case ev.Reasoning():
+            case ev.Reasoning(delta):
                 self.activity = "thinking"
+                self._thinking.append(delta)
+            case ev.TextMessageReplaced():
+                self._replace(event)
+            case ev.Source():
+                if event not in self.sources:
+                    self.sources.append(event)
+            case ev.ApprovalAsked():
+                self.approval = event
+            case ev.InterruptRaised():
+                self.interrupt = event
             case ev.Usage():
                 self._usage(event)
-            case ev.RunStarted(run_id):
-                self.run_id = self.run_id or run_id
+            case ev.RunStarted():
+                self.run_id = event.run_id or self.run_id
+                self.session_id = event.session_id or self.session_id
+                self.message_id = event.message_id or self.message_id
             case ev.RunFinished():
                 self.finished = True
                 self.close(at)
@@ -233,7 +299,7 @@ class Answer:
                 call._advance(CallState.UNFINISHED, at)
         for step in self.steps:
             if step.ended_at is None:
-                step.ended_at, step.status = at, step.status or "unfinished"
+                step.ended_at, step.status = at, step.status or UNFINISHED
 
     def _message(self, event: ev.TextMessageStart | ev.TextMessageContent, role: str) -> _Message:
         message = self._messages.get(event.message_id)
@@ -241,14 +307,14 @@ class Answer:
             message = self._messages[event.message_id] = _Message(role, event.agent_id, False)
         message.role = role or message.role
         message.agent_id = message.agent_id or event.agent_id
-        message.has_parent = message.has_parent or bool(event.parent_agent_id)
+        message.parent_agent_id = message.parent_agent_id or event.parent_agent_id
         self._place(message)
         return message
 
     def _place(self, message: _Message) -> None:
         """Decide whether a message is part of the answer; its text may have come before that was known."""
         of_step = bool(message.agent_id) and any(step.agent_id == message.agent_id for step in self.steps)
-        is_answer = message.role in ("", "assistant") and not message.has_parent and not of_step
+        is_answer = message.role in ("", "assistant") and not message.parent_agent_id and not of_step
         if is_answer != message.is_answer and message.pieces:
             self._stale = True
         message.is_answer = is_answer
@@ -272,6 +338,15 @@ class Answer:
         message.pieces.append(event.delta)
         self._pieces.append(event.delta)
         self._last_text = message
+
+    def _replace(self, event: ev.TextMessageReplaced) -> None:
+        known = self._messages.get(event.message_id)
+        if known is None:
+            if event.text:
+                self._text(ev.TextMessageContent(event.message_id, event.text))
+            return
+        known.pieces = [event.text] if event.text else []
+        self._stale = self._stale or known.is_answer
 
     def _later_text_than(self, message_id: str) -> bool:
         """Whether a message that began after this one already has text (then this piece is not the last)."""
@@ -356,6 +431,21 @@ class Answer:
             event.session_id or known.session_id,
             event.request_id or known.request_id,
         )
+
+
+def _events_of(call: ToolCall) -> list[tuple[float, ev.Event]]:
+    """A call's own events; one the run's end left unfinished is at work again."""
+    begun, ended = call.started_at or 0.0, call.ended_at or call.started_at or 0.0
+    found: list[tuple[float, ev.Event]] = [(begun, ev.ToolCallStart(call.id, call.name, call.agent_id))]
+    if call.arguments:
+        found.append((begun, ev.ToolCallArgs(call.id, call.arguments, call.agent_id)))
+    if call.state > CallState.ARGUMENTS:
+        found.append((begun, ev.ToolCallEnd(call.id, call.agent_id)))
+    if call.state in (CallState.DONE, CallState.FAILED):
+        found.append((ended, ev.ToolCallResult(call.id, call.result, call.agent_id, call.error)))
+    elif call.result:
+        found.append((begun, ev.ToolCallChunk(call.id, call.result, call.agent_id)))
+    return found
 
 
 _SEPARATOR = "\n\n"

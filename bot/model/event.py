@@ -13,9 +13,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The service has begun. `run_id` is the upstream's id of the run, empty when it gave none."""
+    """The service has begun, or says more of its names; any may be unknown and come with a later one.
+
+    `run_id` is the upstream's id of the run, by which it can be stopped; `session_id` of the conversation;
+    `message_id` of the answer, by which it can be fetched and rated.
+    """
 
     run_id: str = ""
+    session_id: str = ""
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,14 @@ class TextMessageContent:
 
 
 @dataclass(frozen=True, slots=True)
+class TextMessageReplaced:
+    """The service takes back what a message said: `text` stands in its place."""
+
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TextMessageEnd:
     """A message is complete."""
 
@@ -54,7 +68,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of the agent's thinking aloud; shown as activity, never as part of the answer."""
+    """A piece of the agent's thinking aloud; shown as activity and in a fold, never as part of the answer."""
 
     delta: str = ""
 
@@ -129,6 +143,37 @@ class StepFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A document the answer draws on. `url` is empty when the service gave none."""
+
+    title: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """A tool that writes waits for somebody's decision, which is made in the service's own console.
+
+    The stream ends after it; asking on with `call_id` continues. `arguments` is JSON text.
+    """
+
+    call_id: str
+    round_id: str = ""
+    tool: str = ""
+    arguments: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptRaised:
+    """The agent asks the person something before it goes on; `options` are what it suggests as answers."""
+
+    interrupt_id: str
+    message: str = ""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What the run cost and in which session it ran; any field may be unknown.
 
@@ -167,6 +212,7 @@ Event = (
     RunStarted
     | TextMessageStart
     | TextMessageContent
+    | TextMessageReplaced
     | TextMessageEnd
     | Activity
     | Reasoning
@@ -177,6 +223,9 @@ Event = (
     | ToolCallResult
     | StepStarted
     | StepFinished
+    | Source
+    | ApprovalAsked
+    | InterruptRaised
     | Usage
     | RunFinished
     | RunError

@@ -56,8 +56,10 @@ class Question:
         ts: the asking message's own ts; for a command a unique id in its place.
         user: who asked (`U…`); user_team: their home team, which differs in shared channels.
         text: what they asked, mentions of the bot removed.
-        surface: "mention", "thread", "dm", "command" or "again" (the button).
+        surface: "mention", "thread", "dm", "command", "again" or "resume" (buttons).
         response_url: a command's, for the private hint when the bot cannot post; else "".
+        backend: the service a command names ("das", "rds"); "" leaves it to the thread, channel and workspace.
+        resumes: id of the paused run this lets go on, in whose reply it is answered; else "".
     """
 
     thread: Thread
@@ -67,6 +69,8 @@ class Question:
     text: str
     surface: str
     response_url: str = ""
+    backend: str = ""
+    resumes: str = ""
 
     @property
     def language(self) -> Language:

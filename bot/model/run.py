@@ -9,7 +9,11 @@ from bot.model.question import Question
 
 
 class State(StrEnum):
-    """Where a run is. The last four are final, and the thread shows which."""
+    """Where a run is. All but the first two are final, and the thread shows which.
+
+    A paused run waits for a person's decision: it leaves the queue, so that nobody waits for it, and a run of its own
+    continues it in the same reply.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -17,6 +21,7 @@ class State(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
+    PAUSED = "paused"
 
     @property
     def is_final(self) -> bool:
@@ -29,11 +34,16 @@ class Run:
     """The record of one run. Times are Unix seconds, 0 while unknown.
 
     Attributes:
-        asked_at: when the question was handed to the backend. From then on it is never sent again: a crash
-            after this moment ends as interrupted.
+        asked_at: when the question was last handed to the backend.
+        asks, refusals: how often it was handed over, and how often the service certainly refused to begin. While it
+            may have begun it is never sent again: a crash then ends as recovered or interrupted.
         reply_ts: the ts of the reply's messages, first one first.
         posting: a post of the reply was under way; with no `reply_ts` it may or may not have arrived.
         stop_by: who asked for the run to stop.
+        backend, agent_id: the service and agent it was asked of.
+        session_id, message_id, task_id: the service's names of the conversation, the answer and the run there.
+        characters: what it cost; `estimated` when the service did not say.
+        carried: a paused run's answer so far (`bot.model.record`), for the run that continues it.
     """
 
     id: str
@@ -45,9 +55,22 @@ class Run:
     reply_ts: list[str] = field(default_factory=list)
     posting: bool = False
     stop_by: str = ""
-    session_id: str = ""
+    backend: str = ""
     agent_id: str = ""
+    session_id: str = ""
+    message_id: str = ""
+    task_id: str = ""
+    asks: int = 0
+    refusals: int = 0
+    characters: int = 0
+    estimated: bool = False
+    carried: str = ""
     shown: str = ""
+
+    @property
+    def may_have_begun(self) -> bool:
+        """Whether the service may have it: then nobody asks again."""
+        return self.asks > self.refusals
 
     @property
     def reference(self) -> str:

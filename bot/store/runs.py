@@ -109,6 +109,8 @@ class Runs:
             "text": question.text,
             "surface": question.surface,
             "response_url": question.response_url,
+            "backend": question.backend,
+            "resumes": question.resumes,
         }
         verdict, earlier, ahead = await self._script(
             "accept",
@@ -355,7 +357,13 @@ def _worker_fields(run: Run) -> dict[str, str]:
     if run.state is not State.QUEUED:
         advanced["state"] = str(run.state)
     if run.asked_at:
-        advanced["asked_at"] = f"{run.asked_at:.3f}"
+        advanced |= {"asked_at": f"{run.asked_at:.3f}", "asks": str(run.asks), "asked_of": run.backend}
+    if run.refusals:
+        advanced["refusals"] = str(run.refusals)
+    if run.task_id or run.message_id:
+        advanced |= {"task_id": run.task_id, "message_id": run.message_id}
+    if run.carried:
+        advanced["carried"] = run.carried
     if run.ended_at:
         advanced["ended_at"] = f"{run.ended_at:.3f}"
     return {
@@ -380,6 +388,8 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
             text=record["text"],
             surface=record["surface"],
             response_url=record["response_url"],
+            backend=record.get("backend", ""),
+            resumes=record.get("resumes", ""),
         ),
         state=State(record["state"]),
         accepted_at=float(record["accepted_at"]),
@@ -388,7 +398,15 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
         reply_ts=json.loads(record.get("reply_ts") or "[]"),
         posting=record.get("posting") == "1",
         stop_by=record.get("stop_by", ""),
-        session_id=record.get("session_id", ""),
+        backend=record.get("asked_of", ""),
         agent_id=record.get("agent_id", ""),
+        session_id=record.get("session_id", ""),
+        message_id=record.get("message_id", ""),
+        task_id=record.get("task_id", ""),
+        asks=int(record.get("asks") or 0),
+        refusals=int(record.get("refusals") or 0),
+        characters=int(record.get("characters") or 0),
+        estimated=record.get("estimated") == "1",
+        carried=record.get("carried", ""),
         shown=record.get("shown", ""),
     )

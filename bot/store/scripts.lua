@@ -145,12 +145,34 @@ local target = earlier or redis.call('LINDEX', queue, 0) or ''
 redis.call('SET', message, target, 'PX', life)
 return {target, earlier and 0 or 1}
 
--- name: adopt
--- The session's other id, unless somebody has forgotten the session meanwhile: then the next question begins anew.
+-- name: bind
+-- A thread's agent and session; a thread without gets these. One step: somebody may forget the session meanwhile, and
+-- a key made by half of it would never run out.
 local thread = KEYS[1]
-local known, named, life = unpack(ARGV)
-if redis.call('HGET', thread, 'session_id') ~= known then return 0 end
-redis.call('HSET', thread, 'session_id', named)
+local backend, agent, fresh, life = unpack(ARGV)
+if redis.call('HSETNX', thread, 'backend', backend) == 1 then redis.call('HSET', thread, 'agent_id', agent) end
+redis.call('HSETNX', thread, 'session_id', fresh)
+redis.call('PEXPIRE', thread, life)
+local known = redis.call('HMGET', thread, 'backend', 'agent_id', 'session_id', 'parent_id')
+return {known[1], known[2] or '', known[3], known[4] or ''}
+
+-- name: adopt
+-- The session's other id and its last message, unless somebody has forgotten or moved the session meanwhile: then the
+-- next question begins anew.
+local thread = KEYS[1]
+local backend, known, named, parent, life = unpack(ARGV)
+local now = redis.call('HMGET', thread, 'backend', 'session_id')
+if now[1] ~= backend or (now[2] ~= known and now[2] ~= named) then return 0 end
+redis.call('HSET', thread, 'session_id', named, 'parent_id', parent)
+redis.call('PEXPIRE', thread, life)
+return 1
+
+-- name: move
+-- The thread's next question goes to another agent, in a new session.
+local thread = KEYS[1]
+local backend, agent, life = unpack(ARGV)
+redis.call('HDEL', thread, 'session_id', 'parent_id')
+redis.call('HSET', thread, 'backend', backend, 'agent_id', agent)
 redis.call('PEXPIRE', thread, life)
 return 1
 

@@ -1,8 +1,9 @@
-"""Which upstream session a thread is bound to. Only the holder of the thread's lease binds one; anybody may unbind."""
+"""Which agent and upstream session a thread is bound to. Only the holder of the thread's lease binds; anybody may unbind."""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
@@ -11,29 +12,70 @@ from bot.store import keys
 from bot.store.scripts import Scripts
 
 
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Who answers: a service ("das", "das-legacy", "rds") and one of its agents, "" for the account's default."""
+
+    backend: str
+    agent_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A thread's conversation upstream. `session_id` is empty until the service has named it; `parent_id` is the last
+    answer's message id, for services that want to know what a question follows."""
+
+    agent: Agent
+    session_id: str
+    parent_id: str = ""
+
+
 class Sessions:
-    """Threads and their sessions. All methods raise `redis.RedisError` when the server is away."""
+    """Threads, their agents and sessions. All methods raise `redis.RedisError` when the server is away."""
 
     def __init__(self, redis: Redis, lives: keys.Lives) -> None:
         self._redis = redis
         self._script = Scripts(redis)
         self._lives = lives
 
-    async def session_of(self, thread: Thread) -> str:
-        """The thread's session id, a new UUIDv4 when it has none yet. Two askers get the same one."""
-        key = keys.thread(thread.key)
-        # One step: somebody may forget the session between two, and a key made by half of it would never run out.
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hsetnx(key, "session_id", str(uuid.uuid4()))
-            pipe.pexpire(key, self._lives.session)
-            pipe.hget(key, "session_id")
-            *_, session_id = await pipe.execute()
-        return str(session_id)
+    async def agent_of(self, thread: Thread) -> Agent | None:
+        """The agent a thread is bound to, None when it has not asked any yet."""
+        backend, agent_id = await self._redis.hmget(keys.thread(thread.key), ["backend", "agent_id"])
+        return Agent(backend, agent_id or "") if backend else None
 
-    async def adopt(self, thread: Thread, session_id: str, named: str) -> None:
-        """The service says `session_id` goes on as `named`: use that from now on, unless it was forgotten meanwhile."""
-        await self._script("adopt", [keys.thread(thread.key)], [session_id, named, self._lives.session])
+    async def session_of(self, thread: Thread, agent: Agent, *, named_by_service: bool) -> Session:
+        """The thread's session. A thread that is bound to no agent yet is bound to this one.
+
+        Args:
+            thread: the conversation.
+            agent: who answers in a thread that is new.
+            named_by_service: whether the service makes the ids: then a new session has none; else a new UUIDv4.
+        """
+        fresh = "" if named_by_service else str(uuid.uuid4())
+        backend, agent_id, session_id, parent_id = await self._script(
+            "bind",
+            [keys.thread(thread.key)],
+            [agent.backend, agent.agent_id, fresh, self._lives.session],
+        )
+        return Session(Agent(backend, agent_id), session_id, parent_id)
+
+    async def adopt(self, thread: Thread, session: Session, named: str, parent_id: str) -> None:
+        """The service says the session goes on as `named`, after `parent_id`: remembered, unless the session was
+        forgotten or moved meanwhile."""
+        await self._script(
+            "adopt",
+            [keys.thread(thread.key)],
+            [session.agent.backend, session.session_id, named, parent_id, self._lives.session],
+        )
 
     async def forget(self, thread: Thread) -> None:
         """Begin a new session with the thread's next question."""
-        await self._redis.hdel(keys.thread(thread.key), "session_id")
+        await self._redis.hdel(keys.thread(thread.key), "session_id", "parent_id")
+
+    async def move(self, thread: Thread, agent: Agent) -> None:
+        """From its next question on the thread asks another agent, in a new session there."""
+        await self._script(
+            "move",
+            [keys.thread(thread.key)],
+            [agent.backend, agent.agent_id, self._lives.session],
+        )
