@@ -12,13 +12,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_FILE = ".env"
-_OWN_PREFIXES = ("SLACK_", "DAS_", "ALLOWED_")
+BACKENDS = ("das", "das-legacy", "rds")
+"""The services, by their names in commands."""
+_OWN_PREFIXES = ("SLACK_", "DAS_", "RDS_", "ALLOWED_", "ADMIN_", "APPROVER_", "DAILY_BUDGET_")
 _NEARLY = 0.8
 """Likeness from which a name counts as misspelt; SLACK_CLIENT_ID, another program's, is far below."""
 _FOREIGN_PREFIX = "ALIBABA_CLOUD_"
@@ -78,6 +81,43 @@ class Settings(BaseSettings):
         300, gt=0, le=3600, description="Seconds without a byte after which an answer counts as cut"
     )
     das_deadline_minutes: float = Field(30, gt=0, le=240, description="Minutes a whole run may take")
+    das_resume: bool = Field(
+        False,
+        description="Whether an answer to what DAS Agent asks in between is sent as Resume (undocumented) "
+        "instead of as a new question",
+    )
+
+    rds_region: str = Field(
+        "", description="RDS Copilot's region, such as cn-hangzhou; without it RDS Copilot is not offered"
+    )
+    rds_endpoint: str = Field(
+        "", description="RDS Copilot's endpoint, a URL with its scheme; empty is that of RDS_REGION"
+    )
+    rds_agent_id: str = Field("", description="Custom agent of RDS Copilot; empty is the standard one")
+    rds_tool_approval: Literal["read_only", "manual", "auto"] = Field(
+        "read_only",
+        description="What RDS Copilot's tools may do: only read; write after a decision in the console; write",
+    )
+    rds_concurrency: int = Field(
+        1, ge=1, le=100, description="Runs of RDS Copilot open at once, over all replicas"
+    )
+    rds_silence_seconds: float = Field(
+        600,
+        gt=0,
+        le=3600,
+        description="Seconds without a byte after which an answer of RDS Copilot counts as cut",
+    )
+    rds_deadline_minutes: float = Field(
+        30, gt=0, le=240, description="Minutes a whole run of RDS Copilot may take"
+    )
+    default_agent: str = Field(
+        "das",
+        description="Who answers where nobody has chosen: das, das-legacy or rds, then an agent id if any",
+    )
+    agent_concurrency: Annotated[dict[str, int], NoDecode] = Field(
+        {},
+        description="Concurrency of single agents, such as ag-abc=3,ag-def=10; the rest has DAS_CONCURRENCY",
+    )
 
     allowed_channels: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="Channel ids (C…, comma-separated) where the bot answers; empty means all"
@@ -86,8 +126,26 @@ class Settings(BaseSettings):
         frozenset(),
         description="People's ids (U…, comma-separated) who may ask; empty means all of the workspace",
     )
+    admin_users: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="People (U…, comma-separated) who choose agents and may stop anything; "
+        "empty means the workspace's admins",
+    )
+    approver_users: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="People (U…, comma-separated) who may let a paused run go on; empty means the asker and admins",
+    )
     allow_external: bool = Field(
         False, description="Whether people of other companies in shared channels may ask"
+    )
+
+    daily_budget_workspace: int = Field(
+        0, ge=0, description="Characters the workspace may use a day; 0 is no limit"
+    )
+    daily_budget_channel: int = Field(0, ge=0, description="The same for each channel")
+    daily_budget_person: int = Field(0, ge=0, description="The same for each person")
+    timezone: str = Field(
+        "Asia/Shanghai", description="Where a day begins, and the timezone of people whose own is unknown"
     )
 
     session_retention_days: float = Field(
@@ -110,7 +168,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
     log_format: Literal["console", "json"] = Field("console", description="For a person, or for a machine")
 
-    @field_validator("allowed_channels", "allowed_users", mode="before")
+    @field_validator("allowed_channels", "allowed_users", "admin_users", "approver_users", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -126,7 +184,7 @@ class Settings(BaseSettings):
     def _channel_ids(cls, value: frozenset[str]) -> frozenset[str]:
         return _ids(value, "CGD", "a channel id such as C0123456789 (open the channel's details to copy it)")
 
-    @field_validator("allowed_users")
+    @field_validator("allowed_users", "admin_users", "approver_users")
     @classmethod
     def _user_ids(cls, value: frozenset[str]) -> frozenset[str]:
         return _ids(value, "UW", "a member id such as U0123456789 (open the person's profile to copy it)")
@@ -146,9 +204,48 @@ class Settings(BaseSettings):
     def _signing_secret(cls, value: SecretStr) -> SecretStr:
         return _sendable(value)
 
-    @field_validator("slack_api_url", "das_endpoint")
+    @field_validator("agent_concurrency", mode="before")
     @classmethod
-    def _url(cls, value: str) -> str:
+    def _limits(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        limits = {}
+        for part in value.split(","):
+            agent, _, limit = (piece.strip() for piece in part.partition("="))
+            if not agent or not limit.isdecimal() or not 1 <= int(limit) <= 100:
+                raise ValueError("must be like ag-abc=3,ag-def=10, each from 1 to 100")
+            limits[agent] = int(limit)
+        return limits
+
+    @field_validator("default_agent")
+    @classmethod
+    def _agent(cls, value: str) -> str:
+        backend, *agent = value.split()
+        if backend not in BACKENDS or len(agent) > 1:
+            raise ValueError(f"must be one of {', '.join(BACKENDS)}, then an agent id if any")
+        return value
+
+    @field_validator("rds_region")
+    @classmethod
+    def _region(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[a-z]{2,}-[a-z0-9-]+", value):
+            raise ValueError("must be a region id such as cn-hangzhou")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError("must be a name such as Asia/Shanghai or UTC") from None
+        return value
+
+    @field_validator("slack_api_url", "das_endpoint", "rds_endpoint")
+    @classmethod
+    def _url(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "rds_endpoint":
+            return value
         if not value.startswith(("http://", "https://")) or not _has_host(value):
             raise ValueError("must be a URL with its scheme, such as https://host")
         return value
@@ -178,12 +275,21 @@ class Settings(BaseSettings):
     def _ranges(self) -> Self:
         if self.das_silence_seconds > self.das_deadline_minutes * 60:
             raise ValueError("DAS_SILENCE_SECONDS must not be longer than DAS_DEADLINE_MINUTES")
+        if self.rds_silence_seconds > self.rds_deadline_minutes * 60:
+            raise ValueError("RDS_SILENCE_SECONDS must not be longer than RDS_DEADLINE_MINUTES")
+        if self.default_agent.startswith("rds") and not self.has_rds:
+            raise ValueError("DEFAULT_AGENT is rds, so RDS_REGION must be given")
         longest = self.question_max_age_minutes + self.das_deadline_minutes
         if self.run_retention_days * _MINUTES_A_DAY < longest:
             raise ValueError(
                 "RUN_RETENTION_DAYS must not be shorter than QUESTION_MAX_AGE_MINUTES and DAS_DEADLINE_MINUTES together"
             )
         return self
+
+    @property
+    def has_rds(self) -> bool:
+        """Whether RDS Copilot can be asked."""
+        return bool(self.rds_region or self.rds_endpoint)
 
     @property
     def socket_mode(self) -> bool:

@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 def _default(name: str) -> str:
     value = Settings.model_fields[name].default
-    if isinstance(value, SecretStr | frozenset) or value == "":
+    if isinstance(value, SecretStr | frozenset | dict) or value == "":
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -1,4 +1,4 @@
-"""Which agent and upstream session a thread is bound to. Only the holder of the thread's lease binds; anybody may unbind."""
+"""Which agent and session a thread is bound to. Only the holder of the thread's lease binds; anybody may unbind."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ class Sessions:
 
     async def agent_of(self, thread: Thread) -> Agent | None:
         """The agent a thread is bound to, None when it has not asked any yet."""
-        backend, agent_id = await self._redis.hmget(keys.thread(thread.key), ["backend", "agent_id"])
-        return Agent(backend, agent_id or "") if backend else None
+        known = await self._redis.hmget(keys.thread(thread.key), ["backend", "agent_id"])
+        backend, agent_id = (str(value or "") for value in known)
+        return Agent(backend, agent_id) if backend else None
 
     async def session_of(self, thread: Thread, agent: Agent, *, named_by_service: bool) -> Session:
         """The thread's session. A thread that is bound to no agent yet is bound to this one.
