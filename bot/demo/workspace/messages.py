@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .cast import APP_ID, BOT_ID, BOT_USER_ID, TEAM_ID
 from .errors import SlackError
 from .text import rich_text
+
+if TYPE_CHECKING:
+    from .streams import Stream
 
 Json = dict[str, Any]
 
@@ -19,6 +22,13 @@ class Version:
     """Seconds, by the workspace's clock."""
     text: str
     blocks: list[Json] | None
+
+    @property
+    def markdown(self) -> str:
+        """The Markdown a reader sees: that of its blocks, or the text of a message without blocks."""
+        if self.blocks is None:
+            return self.text
+        return "".join(block["text"] for block in self.blocks if block["type"] == "markdown")
 
 
 @dataclass
@@ -41,6 +51,8 @@ class Message:
     ephemeral_for: str | None = None
     """The only person who sees it, for an ephemeral message."""
     deleted: bool = False
+    stream: "Stream | None" = None
+    """How it was streamed, for a message that chat.startStream began."""
     versions: list[Version] = field(default_factory=list)
 
     @property
@@ -70,11 +82,15 @@ class Ledger:
         if message.is_reply and message.ephemeral_for is None:
             self._threads.setdefault((message.channel, message.thread_ts or ""), []).append(message)
 
+    def grow(self, message: Message, text: str, blocks: list[Json] | None) -> None:
+        """A new state of a streamed message; unlike an edit it leaves no mark."""
+        message.text, message.blocks = text, blocks
+        message.versions.append(Version(self._clock(), text, blocks))
+
     def rewrite(self, message: Message, text: str, blocks: list[Json] | None, editor: str) -> None:
         """Replaces what a message says and keeps the version before."""
-        message.text, message.blocks = text, blocks
         message.edited = {"user": editor, "ts": self.next_ts()}
-        message.versions.append(Version(self._clock(), text, blocks))
+        self.grow(message, text, blocks)
 
     def find(self, channel: str, ts: str) -> Message | None:
         """The message, unless it does not exist or was deleted."""

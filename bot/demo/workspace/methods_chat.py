@@ -19,7 +19,8 @@ MAX_METADATA_BYTES = 2_048
 MAX_ATTACHMENTS = 100
 
 
-def _metadata(args: Arguments) -> Json | None:
+def message_metadata(args: Arguments) -> Json | None:
+    """The metadata to keep with a message; raises `invalid_metadata_format`, `metadata_too_large`."""
     value = args.structure("metadata", "invalid_metadata_format")
     if value is None or value == {}:
         return None
@@ -60,7 +61,7 @@ def post_message(state: State, args: Arguments) -> Json:
     """chat.postMessage."""
     channel = state.writable_channel(args.required("channel"))
     text, blocks = _content(state, args)
-    metadata = _metadata(args)
+    metadata = message_metadata(args)
     thread_ts = state.thread_root(channel.id, args.text("thread_ts") or None)
     message = posted_by_app(channel.id, state.messages.next_ts(), text[:MAX_POSTED_TEXT], blocks or None)
     message.thread_ts, message.metadata = thread_ts, metadata
@@ -96,12 +97,14 @@ def update(state: State, args: Arguments) -> Json:
     message = state.messages.get(channel.id, args.required("ts"))
     if message.bot_id != BOT_ID:
         raise SlackError("cant_update_message")
+    if message.stream is not None and message.stream.is_open:
+        raise SlackError("streaming_state_conflict")
     if len(args.text("text")) > MAX_UPDATED_TEXT:
         raise SlackError("msg_too_long")
     text, blocks = _content(state, args)
     kept = message.blocks if blocks is None else (blocks or None)
     if "metadata" in args:
-        message.metadata = _metadata(args)
+        message.metadata = message_metadata(args)
     state.rewrite(
         message, text if "text" in args or "markdown_text" in args else message.text, kept, BOT_USER_ID
     )

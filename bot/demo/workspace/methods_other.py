@@ -8,7 +8,7 @@ from .blocks import checked_view_blocks
 from .cast import BOT_USER_ID
 from .errors import SlackError
 from .messages import Json, posted_by_app
-from .state import TRIGGER_LIFE_SECONDS, File, State
+from .state import SESSION_STATUS_LIFE_SECONDS, TRIGGER_LIFE_SECONDS, File, State
 
 MAX_VIEW_BYTES = 250_000
 MAX_PRIVATE_METADATA = 3_000
@@ -141,14 +141,20 @@ def session_status(state: State, args: Arguments) -> Json:
     if BOT_USER_ID not in channel.members:
         raise SlackError("not_authorized")
     status = args.required("status")
-    if status not in SESSION_STATES:
-        raise SlackError("invalid_status")
     thread_ts = args.text("thread_ts")
     if not thread_ts:
         raise SlackError("thread_ts_required")
     initiator = args.text("initiator_user_id")
     if initiator and initiator not in channel.members:
         raise SlackError("user_not_found")
-    state.session_status[channel.id, thread_ts] = status
-    state.set_status(channel.id, thread_ts, "is working…" if status == "processing" else "")
+    set_session_status(state, channel.id, thread_ts, status)
     return {}
+
+
+def set_session_status(state: State, channel: str, thread_ts: str, status: str) -> None:
+    """Notes where a session stands and shows it below its thread; raises `invalid_status`."""
+    if status not in SESSION_STATES:
+        raise SlackError("invalid_status")
+    state.session_status[channel, thread_ts] = status
+    shown = "is working…" if status == "processing" else ""
+    state.set_status(channel, thread_ts, shown, SESSION_STATUS_LIFE_SECONDS)

@@ -6,8 +6,8 @@ from typing import Any
 from .cast import Channel, Person
 from .delivery import Delivery, Dispatcher
 from .errors import SlackError
-from .events import click_payload, command_payload
-from .messages import Message, posted_by_app
+from .events import NothingToClick, click_payload, command_payload, event_callback
+from .messages import Change, Message, posted_by_app
 from .methods_chat import apply_response
 from .state import ResponseUrl, State
 from .text import compose
@@ -55,6 +55,36 @@ class PersonActions:
     def delete(self, user: str, channel: str, ts: str) -> None:
         """Deletes an own message."""
         self._state.delete(self._own(user, channel, ts, "cant_delete_message"))
+
+    def press_stop(self, user: str, channel: str, thread_ts: str) -> list[str]:
+        """Presses Slack's own Stop in a thread: its streams end, then the app hears of it.
+
+        Returns the ts of the messages that were streaming. Raises `NothingToClick` where Slack would
+        show no Stop: nothing streams in the thread and its session is not at work.
+        """
+        person, room = self._in_channel(user, channel)
+        streams = [
+            message
+            for message in self._state.messages.thread(room.id, thread_ts)
+            if message.stream is not None and message.stream.is_open
+        ]
+        if not streams and self._state.session_status.get((room.id, thread_ts)) != "processing":
+            raise NothingToClick(f"nothing runs in thread {thread_ts}")
+        for message in streams:
+            assert message.stream is not None
+            message.stream.end("stopped_by_user")
+            self._state.tell(Change("changed", room.id, message))
+        stopped = [message.ts for message in streams]
+        event = {
+            "type": "agent_session_stopped",
+            "channel": room.id,
+            "thread_ts": thread_ts,
+            "user": person.id,
+            "streaming_message_ts": stopped,
+            "event_ts": self._state.messages.next_ts(),
+        }
+        self._dispatcher.send("events_api", event_callback(self._state, event, room))
+        return stopped
 
     async def command(self, user: str, channel: str, command: str, text: str = "") -> Done:
         """Uses a slash command and waits until the app acked it or the deadline passed."""

@@ -18,6 +18,8 @@ RESPONSE_URL_USES = 5
 RESPONSE_URL_LIFE_SECONDS = 1800.0
 # The status line of a thread disappears by itself when the app says nothing more.
 STATUS_LIFE_SECONDS = 120.0
+# A session that never leaves `processing` shows it for an hour.
+SESSION_STATUS_LIFE_SECONDS = 3600.0
 
 
 @dataclass
@@ -86,9 +88,12 @@ class State:
         """The published Home view by user."""
         self.refused_blocks: set[str] = set()
         """Kinds of block this workspace does not know yet, as some do not while Slack rolls them out."""
+        self.refused_streams = ""
+        """The error code chat.startStream is refused with; empty: streams are known here."""
         self.session_status: dict[tuple[str, str], str] = {}
         """What agents.sessions.setStatus said last, by channel and thread."""
         self._thread_status: dict[tuple[str, str], tuple[str, float]] = {}
+        """What stands below a thread and until when."""
         self._listeners: list[Callable[[Change], None]] = []
 
     def listen(self, listener: Callable[[Change], None]) -> None:
@@ -155,6 +160,15 @@ class State:
         """Replaces what a message says."""
         before = as_slack(message, self.messages)
         self.messages.rewrite(message, text, blocks, editor)
+        if message.stream is not None:
+            message.stream.replaced = True
+        self.tell(Change("changed", message.channel, message, before))
+
+    def grow(
+        self, message: Message, text: str, blocks: list[Json] | None, before: Json | None = None
+    ) -> None:
+        """Shows more of a streamed message. The app hears of it only where `before` is given."""
+        self.messages.grow(message, text, blocks)
         self.tell(Change("changed", message.channel, message, before))
 
     def delete(self, message: Message) -> None:
@@ -170,17 +184,19 @@ class State:
         if root and reply.ephemeral_for is None:
             self.tell(Change("changed", root.channel, root))
 
-    def set_status(self, channel: str, thread_ts: str, status: str) -> None:
-        """Shows a status line below a thread; an empty one takes it away."""
+    def set_status(
+        self, channel: str, thread_ts: str, status: str, seconds: float = STATUS_LIFE_SECONDS
+    ) -> None:
+        """Shows a status line below a thread for so long; an empty one takes it away."""
         if status == self.status(channel, thread_ts):
             return
-        self._thread_status[channel, thread_ts] = (status, self.clock())
+        self._thread_status[channel, thread_ts] = (status, self.clock() + seconds)
         self.tell(Change("status", channel, thread_ts=thread_ts, status=status))
 
     def status(self, channel: str, thread_ts: str) -> str:
         """The status line below a thread, empty when there is none or it ran out."""
-        status, since = self._thread_status.get((channel, thread_ts), ("", 0.0))
-        return status if self.clock() - since < STATUS_LIFE_SECONDS else ""
+        status, until = self._thread_status.get((channel, thread_ts), ("", 0.0))
+        return status if self.clock() < until else ""
 
     # Ids handed out
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from . import methods_chat, methods_other, methods_read
+from . import methods_chat, methods_other, methods_read, methods_stream
 from .arguments import Arguments, read_arguments, recorded
 from .errors import SlackError
 from .faults import Fault, Faults
@@ -20,10 +20,13 @@ METHODS: Mapping[str, Method] = {
     "assistant.threads.setStatus": methods_other.assistant_status,
     "auth.test": methods_read.auth_test,
     "bots.info": methods_read.bots_info,
+    "chat.appendStream": methods_stream.append,
     "chat.delete": methods_chat.delete,
     "chat.getPermalink": methods_chat.get_permalink,
     "chat.postEphemeral": methods_chat.post_ephemeral,
     "chat.postMessage": methods_chat.post_message,
+    "chat.startStream": methods_stream.start,
+    "chat.stopStream": methods_stream.stop,
     "chat.update": methods_chat.update,
     "conversations.history": methods_read.conversations_history,
     "conversations.info": methods_read.conversations_info,

@@ -161,6 +161,10 @@ class Workspace:
         """Deletes a person's own message."""
         self._people.delete(user, channel, ts)
 
+    def press_stop(self, user: str, channel: str, thread_ts: str) -> list[str]:
+        """Presses Slack's own Stop in a thread; returns the ts of what was streaming there."""
+        return self._people.press_stop(user, channel, thread_ts)
+
     async def command(self, user: str, channel: str, command: str, text: str = "") -> Done:
         """Uses a slash command and waits for the ack."""
         return await self._people.command(user, channel, command, text)
@@ -200,6 +204,15 @@ class Workspace:
     def refuse_blocks(self, *kinds: str) -> None:
         """From now on messages with blocks of these kinds get `invalid_blocks`; none: all are known."""
         self.state.refused_blocks = set(kinds)
+
+    @property
+    def refuse_streams(self) -> str:
+        """The error code with which chat.startStream is refused; empty, as at first: streams work."""
+        return self.state.refused_streams
+
+    @refuse_streams.setter
+    def refuse_streams(self, code: str) -> None:
+        self.state.refused_streams = code
 
     def clear_faults(self) -> None:
         """Takes back every fault that has not happened yet."""
