@@ -18,7 +18,14 @@ class CannotPostError(Exception):
 
 
 class Reply(Protocol):
-    """One message (or few) kept in step with one answer. No method raises when the platform does not answer."""
+    """One message (or few) kept in step with one answer. No method raises when the platform does not answer.
+
+    Attributes:
+        wrote_late: whether a write was carried out when the lease may have run out. Should it have been lost, that
+            write may stand over what another worker wrote.
+    """
+
+    wrote_late: bool
 
     async def open(self, progress: Progress) -> None:
         """Make the first message, or bring the one the run already has up to this."""
@@ -41,6 +48,10 @@ class Reply(Protocol):
 
         Returns the ending that stands there: another one than given when the worker died after it had shown it.
         """
+        ...
+
+    async def restore(self) -> None:
+        """Write the final state once more, as the run's record has it: a late write may stand over it."""
         ...
 
 

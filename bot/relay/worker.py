@@ -46,6 +46,8 @@ class _Job:
     """Whether another worker has the thread now."""
     over: bool = False
     """Whether this worker gave the thread back itself."""
+    late: set[str] = field(default_factory=set)
+    """Runs whose replies were written when the lease may have been another's."""
 
 
 class Worker:
@@ -196,13 +198,29 @@ class Worker:
                 await self._open_thread(job)
             else:
                 await self._answer(job)
-        except asyncio.CancelledError:
-            if job.lost:
-                raise LeaseLostError(lease.thread.key) from None
+        except LeaseLostError:
+            self._own(self._mend(job.late))
             raise
+        except asyncio.CancelledError:
+            if not job.lost:
+                raise
+            self._own(self._mend(job.late))
+            raise LeaseLostError(lease.thread.key) from None
         finally:
             self._jobs.pop(run.id, None)
             await _end(beating)
+
+    async def _mend(self, late: set[str]) -> None:
+        """Put right the replies this worker wrote to after it had slept through its lease."""
+        for run_id in late:
+            try:
+                if await self._runs.wrote_late(run_id) and (run := await self._runs.get(run_id)):
+                    logger.warning("a late write is taken back", run=run.reference)
+                    await self._platform.reply(run, _unfenced).restore()
+            except (RedisError, OSError) as error:
+                logger.error("a late write may stand in a reply", run=run_id, reason=str(error))
+            except Exception:
+                logger.exception("a late write may stand in a reply", run=run_id)
 
     async def _open_thread(self, job: _Job) -> None:
         """A command's run: post its root message, then let it wait in the thread that opened."""
@@ -228,10 +246,12 @@ class Worker:
         finally:
             # Before the thread is given away: its next worker writes the replies of those that wait now.
             await _end(informing)
+            if reply.wrote_late:
+                job.late.add(job.run.id)
         if ending is None:
             await self._runs.finish(job.lease, None)
         else:
-            await self._close(job, ending)
+            await self._close(job, ending, reply)
 
     async def _relay(self, job: _Job, reply: Reply, save: Save) -> Ending:
         """The relay, and a last resort: a fault of our own ends the run too, or it would be taken up for ever."""
@@ -250,15 +270,17 @@ class Worker:
             logger.exception("its end could not be shown", run=run.reference)
         return ending
 
-    async def _close(self, job: _Job, ending: Ending) -> None:
+    async def _close(self, job: _Job, ending: Ending, reply: Reply | None = None) -> None:
         """Write the final state down; while Redis is away, keep trying as long as the lease may still be ours."""
         run = job.run
         run.state, run.ended_at = ending.state, self._parts.wall()
         while True:
             try:
-                await self._runs.finish(job.lease, run)
-                job.over = True
-                break
+                if await self._runs.finish(job.lease, run):
+                    job.over = True
+                    break
+                if reply:
+                    await reply.restore()
             except (RedisError, OSError) as error:
                 await self._away(error)
         seconds = round(run.ended_at - run.accepted_at, 1)
@@ -309,10 +331,15 @@ class Worker:
             ending = stopped_early(run, self._parts)
             await reply.finish(Answer(), ending)
             run.state, run.ended_at = ending.state, self._parts.wall()
-            await self._runs.end_waiting(job.lease, run)
+            while not await self._runs.end_waiting(job.lease, run):
+                await reply.restore()
         elif shown.get(run_id) != place:
             shown[run_id] = place
-            await reply.open(Progress("waiting_thread", place))
+            try:
+                await reply.open(Progress("waiting_thread", place))
+            finally:
+                if reply.wrote_late:
+                    job.late.add(run_id)
 
     def _saver(self, lease: Lease, run: Run) -> Save:
         """Saves of one run, one after another: two connections could bring them to Redis in the wrong order."""
@@ -323,6 +350,10 @@ class Worker:
                 await self._runs.save(lease, run)
 
         return save
+
+
+async def _unfenced() -> None:
+    """The save of a reply that is only written again, as its record has it: there is nothing to write down."""
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -23,6 +23,8 @@ from bot.store.scripts import Scripts
 
 MOST_WAITING = 20
 """Runs of one thread, the current one included; more are refused with a line that says so."""
+_DONE = 1
+"""The answer of a fenced script that did what it was asked for."""
 _WORKER_GONE = keys.DAY
 """Milliseconds after which a worker that left nothing behind is forgotten."""
 
@@ -255,25 +257,36 @@ class Runs:
         names = [keys.lease(lease.thread.key), keys.run(run.id)]
         await self._fenced(lease, "save", names, [lease.token, self._lives.run, *fields])
 
-    async def end_waiting(self, lease: Lease, run: Run) -> None:
+    async def wrote_late(self, run_id: str) -> bool:
+        """A reply was written after its lease was lost. True when the run is over and its end has to be written there
+        once more; else its present holder is told to do so at its end."""
+        return bool(await self._script("wrote_late", [keys.run(run_id)], []))
+
+    async def end_waiting(self, lease: Lease, run: Run) -> bool:
         """Give a run that waits behind the lease's own its final state; it leaves the queue.
+
+        False when nothing was done because somebody wrote to the reply late: write the end again, then call again.
 
         Raises:
             LeaseLostError: when another worker has the thread; nothing is written then.
         """
         names = [keys.lease(lease.thread.key), keys.queue(lease.thread.key), keys.run(run.id)]
         fields = _flat(_worker_fields(run))
-        await self._fenced(lease, "end_waiting", names, [lease.token, run.id, self._lives.run, *fields])
+        done = await self._fenced(
+            lease, "end_waiting", names, [lease.token, run.id, self._lives.run, *fields]
+        )
+        return done == _DONE
 
-    async def finish(self, lease: Lease, run: Run | None) -> None:
+    async def finish(self, lease: Lease, run: Run | None) -> bool:
         """Give a run its final state and the thread its next one.
 
         With None the run keeps its place for another worker; when its record has run out, the thread goes on without.
+        False when nothing was done because somebody wrote to the reply late: write the end again, then call again.
 
         Raises:
             LeaseLostError: when another worker has the thread.
         """
-        await self._fenced(
+        done = await self._fenced(
             lease,
             "finish",
             [
@@ -292,6 +305,7 @@ class Runs:
                 *(_flat(_worker_fields(run)) if run else ()),
             ],
         )
+        return done == _DONE
 
     async def open_thread(self, lease: Lease, thread_ts: str) -> None:
         """Move a command's run into the thread its root message opened, where a worker then finds it.
@@ -326,15 +340,16 @@ class Runs:
             ],
         )
 
-    async def _fenced(self, lease: Lease, name: str, names: list[str], args: list[str | int]) -> None:
-        """Run a script that only the lease's holder may run.
+    async def _fenced(self, lease: Lease, name: str, names: list[str], args: list[str | int]) -> int:
+        """Run a script that only the lease's holder may run; its answer, never 0.
 
         The lease may have run out while Redis was away and nobody took it: a beat renews it then.
         """
-        if not await self._script(name, names, args):
+        if not (done := await self._script(name, names, args)):
             await self.beat(lease)
-            if not await self._script(name, names, args):
+            if not (done := await self._script(name, names, args)):
                 raise LeaseLostError(lease.thread.key)
+        return int(done)
 
 
 def new_id() -> str:

@@ -73,11 +73,22 @@ if redis.call('EXISTS', run) == 1 then
 end
 return 1
 
+-- name: wrote_late
+-- A worker that had lost its lease wrote to the reply all the same. 1: the run is over, and the worker has to put its
+-- end there again; 0: whoever has the run does so at its end.
+local run = KEYS[1]
+local state = redis.call('HGET', run, 'state')
+if not state then return 0 end
+if state ~= 'queued' and state ~= 'running' then return 1 end
+redis.call('HSET', run, 'late', '1')
+return 0
+
 -- name: end_waiting
--- The final state of a run that waits behind the lease's own: it leaves the queue.
+-- The final state of a run that waits behind the lease's own: it leaves the queue. 2: see `finish`.
 local lease, queue, run = unpack(KEYS)
 local token, id, run_life = unpack(ARGV)
 if redis.call('GET', lease) ~= token then return 0 end
+if redis.call('HDEL', run, 'late') == 1 then return 2 end
 if redis.call('EXISTS', run) == 1 then
   redis.call('HSET', run, unpack(ARGV, 4))
   redis.call('PEXPIRE', run, run_life)
@@ -87,9 +98,11 @@ return 1
 
 -- name: finish
 -- The final state of a run; the thread goes to its next run, or rests. Without fields the run is handed over.
+-- 2: somebody wrote to the reply late; the end has to be written there again before the run may finish.
 local lease, queue, run, stream = unpack(KEYS)
 local token, group, entry, name, id, run_life = unpack(ARGV)
 if redis.call('GET', lease) ~= token then return 0 end
+if #ARGV > 6 and redis.call('HDEL', run, 'late') == 1 then return 2 end
 local known = redis.call('EXISTS', run) == 1
 if known and #ARGV > 6 then
   redis.call('HSET', run, unpack(ARGV, 7))

@@ -81,6 +81,7 @@ class SlackReply:
         self._sleep = sleep
         self._began = clock()
         self._saved_at = float("-inf")
+        self.wrote_late = False
         self._draft = Draft(run.id, run.question.language, backend)
         self._messages = [_Message(ts) for ts in run.reply_ts]
         self._refused = ""
@@ -148,6 +149,19 @@ class SlackReply:
                 return ending
         else:
             payload = layout.recovered(payload, self._draft.frame(), ending)
+        await self._insist_on(payload)
+        return ending
+
+    async def restore(self) -> None:
+        """Write what the record says the last message shows once more: a late write may stand over it."""
+        payload = json.loads(self._run.shown or "{}")
+        payload.pop("ended", "")
+        payload.pop("leaving", False)
+        if payload and self._messages:
+            await self._insist_on(payload)
+
+    async def _insist_on(self, payload: layout.Payload) -> None:
+        """Put a payload into the last message, simpler where Slack refuses it, until it stands or Slack refuses all."""
         rungs = [lambda: payload, lambda: layout.plain(payload), lambda: layout.text_only(payload)]
         self._touch_last()  # This reply may have written itself, before the run failed.
         while True:
@@ -167,7 +181,6 @@ class SlackReply:
                 logger.error("final state not shown", run=self._run.reference, reason=str(error))
                 break
         self._client.budget.forget(self._run.id)
-        return ending
 
     async def _write_last(self, make: Callable[[], layout.Payload]) -> None:
         """Put a payload where a dead worker wrote, or was about to write, last."""
@@ -279,16 +292,20 @@ class SlackReply:
     async def _update(
         self, message: _Message, make: Callable[[], layout.Payload], priority: Priority
     ) -> None:
-        await self._client.insist(
-            "chat.update",
-            self._channel,
-            priority,
-            self._run.id,
-            lambda: {"ts": message.ts, **make()},
-            tries=6 if priority is Priority.FINAL else 1,
-            sleep=self._sleep,
-            before=self._fence,
-        )
+        try:
+            await self._client.insist(
+                "chat.update",
+                self._channel,
+                priority,
+                self._run.id,
+                lambda: {"ts": message.ts, **make()},
+                tries=6 if priority is Priority.FINAL else 1,
+                sleep=self._sleep,
+                before=self._fence,
+            )
+        finally:
+            # A process can be frozen between the fence and the wire.
+            self.wrote_late = self.wrote_late or self._clock() - self._saved_at > SURE_SECONDS
 
     async def _post(
         self, number: int, priority: Priority, make: Callable[[], layout.Payload] | None = None
