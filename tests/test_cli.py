@@ -18,9 +18,7 @@ import pytest
 from rich.console import Console
 
 from bot import terminal
-from bot.demo.das import DEMO_CREDENTIAL, SimulatedDas
-from bot.demo.das.faults import Faults
-from bot.demo.das.refusal import Refusal
+from bot.demo.das import DEMO_CREDENTIAL, Faults, Refusal, SimulatedDas
 from bot.model.answer import Answer
 from bot.model.event import TextMessageContent, TextMessageStart
 

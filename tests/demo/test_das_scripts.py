@@ -11,9 +11,10 @@ import pytest
 
 from bot.demo.das.choose import plan
 from bot.demo.das.memory import Memory, Sessions
-from bot.demo.das.script import Intent
 from bot.demo.das.scripts import TOPICS
-from bot.demo.das.timeline import Run, Timed
+from bot.demo.das.timeline import Run
+from bot.demo.upstream.script import Intent
+from bot.demo.upstream.wire import Timed
 
 STARTED = 1_790_850_000.0
 

@@ -121,7 +121,7 @@ def sdk_request(question: str) -> Any:
 
 @pytest.mark.parametrize("credential", [AK, STS], ids=["ak", "sts"])
 async def test_the_official_sdk_reads_an_answer_to_its_end(das: SimulatedDas, credential: Credential) -> None:
-    das.faults = Faults(no_done=True)  # the SDK parses [DONE] as JSON and raises
+    das.faults = Faults(done=False)  # the SDK parses [DONE] as JSON and raises
     request = sdk_request(SLOW)
     stream = sdk(das, credential).chat_with_sse_async(request, RuntimeOptions())
     found = [answer.body.to_map() async for answer in stream]
@@ -135,7 +135,7 @@ async def test_the_official_sdk_reads_an_answer_to_its_end(das: SimulatedDas, cr
 
 
 async def test_the_official_sdk_reads_synchronously_too(das: SimulatedDas) -> None:
-    das.faults = Faults(no_done=True)
+    das.faults = Faults(done=False)
 
     def read() -> list[dict[str, Any]]:
         stream = sdk(das, AK).chat_with_sse(sdk_request("磁盘快满了 rm-x123"), RuntimeOptions())
@@ -384,16 +384,16 @@ async def test_fault_malformed_frames(das: SimulatedDas) -> None:
 
 
 async def test_fault_errors_midway(das: SimulatedDas) -> None:
-    das.faults = Faults(custom_error_after=6)
+    das.faults = Faults(error_after=6)
     last = frames((await ask(das, SLOW))[2])[-1]
     assert (last["Type"], last["Name"], last["Value"]["Code"]) == ("CUSTOM", "error", -1810006)
-    das.faults = Faults(run_error_after=9)
+    das.faults = Faults(exception_after=9)
     found = frames((await ask(das, SLOW))[2])
     assert (len(found), found[-1]["Type"]) == (10, "RUN_ERROR")
 
 
 async def test_faults_of_spelling_keep_the_content(das: SimulatedDas) -> None:
-    das.faults = Faults(chunk_bytes=1, crlf=True, bom=True, no_done=True)
+    das.faults = Faults(chunk_bytes=1, crlf=True, bom=True, done=False)
     _, _, body = await ask(das, "rm-g123 怎么样")
     assert body.startswith(b"\xef\xbb\xbfdata:{")
     assert body.count(b"\r\n\r\n") == body.count(b"\n") / 2

@@ -9,14 +9,14 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bot.demo.das import Credential, Faults, SimulatedDas
-from bot.demo.das.ask import Ask
-from bot.demo.das.refusal import Refused
-from bot.demo.das.verify import CLOCK_SKEW, Gate, RawRequest, string_to_sign
+from bot.demo.upstream.refusal import Refused
+from bot.demo.upstream.verify import CLOCK_SKEW, Gate, RawRequest, string_to_sign
 
 VECTORS = Path(__file__).parents[2].parent / "shared" / "data" / "wire_vectors.json"
 
@@ -64,17 +64,18 @@ async def test_a_reset_is_a_reset_and_a_close_is_not(
     how: Any, reset: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     das = SimulatedDas((), pace=0, faults=Faults(cut_after=1, cut_with=how))
-    monkeypatch.setattr(das, "_check", lambda raw, received: Ask("hello", "", "", False))
+    monkeypatch.setattr(das, "_gate", SimpleNamespace(check=lambda raw: Credential("", "")))
     await das.start()
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(das.url.rpartition(":")[2]))
-        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+        action = b"x-acs-action: GetDasAgentSSE\r\nx-acs-version: 2020-01-16\r\n"
+        writer.write(b"POST /?Query=hello HTTP/1.1\r\nhost: x\r\n" + action + b"content-length: 0\r\n\r\n")
         try:
             data = await reader.read()
             while more := await reader.read():
                 data += more
             assert not reset
-            assert b"RUN_STARTED" in data and not data.endswith(b"0\r\n\r\n")
+            assert b'"Event":"agent_message"' in data and not data.endswith(b"0\r\n\r\n")
         except ConnectionResetError:
             assert reset
         writer.close()

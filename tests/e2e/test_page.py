@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from bot.demo.das.server import Received
+from bot.demo.das import Received
 from bot.demo.stage import Stage
 from bot.demo.workspace.messages import Message
 

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from bot import app
-from bot.demo.das import DEMO_CREDENTIAL, SimulatedDas
-from bot.demo.das.faults import Faults
-from bot.demo.das.refusal import Refusal
+from bot.demo.das import DEMO_CREDENTIAL, Faults, Refusal, SimulatedDas
 from bot.demo.workspace import NO_LIMITS, Workspace
 from bot.demo.workspace.messages import Message
 from bot.settings import Settings

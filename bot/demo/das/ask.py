@@ -1,4 +1,4 @@
-"""Reads a Chat request's parameters and says what is wrong with them."""
+"""Reads the parameters of Chat and GetDasAgentSSE and says what is wrong with them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.demo.das.refusal import Refused
-from bot.demo.das.verify import RawRequest, parse_form
+from bot.demo.upstream.refusal import Refused
+from bot.demo.upstream.verify import RawRequest, parse_form
 
 VERSION = "2020-01-16"
-ACTION = "Chat"
+CHAT = "Chat"
+LEGACY = "GetDasAgentSSE"
 
 LONGEST_QUESTION = 32_000
 """Characters of message text the service accepts."""
@@ -22,7 +23,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A valid Chat request. `session_id` is empty when a new session is wanted."""
+    """A valid request. `session_id` is empty when a new session is wanted."""
 
     question: str
     session_id: str
@@ -45,30 +46,16 @@ def parameters(request: RawRequest) -> dict[str, str]:
     return dict(pairs)
 
 
-def check_action(headers: Mapping[str, str]) -> None:
-    """Refuse what is no action of this service.
-
-    Raises:
-        Refused: for another action or version, or none.
-    """
-    if not headers.get("x-acs-action"):
-        raise Refused(400, "MissingAction", "Action is mandatory for this action.")
-    if headers.get("x-acs-version") != VERSION:
-        raise Refused(400, "InvalidVersion", "Specified parameter Version is not valid.")
-    if headers["x-acs-action"] != ACTION:
-        message = "Specified api is not found, please check your url and method."
-        raise Refused(404, "InvalidAction.NotFound", message)
-
-
-def read(params: Mapping[str, str]) -> Ask:
+def read(action: str, params: Mapping[str, str]) -> Ask:
     """The question and its settings.
 
     Raises:
         Refused: MissingParameter or InvalidParams.
     """
-    if not params.get("Message"):
-        raise Refused(400, "MissingParameter", "The parameter Message is mandatory for this action.")
-    question = _text(params["Message"])
+    name = "Message" if action == CHAT else "Query"
+    if not params.get(name):
+        raise Refused(400, "MissingParameter", f"The parameter {name} is mandatory for this action.")
+    question = _text(params["Message"]) if action == CHAT else params["Query"]
     if not question.strip():
         raise Refused(400, "InvalidParams", "The message has no text.")
     if len(question) > LONGEST_QUESTION:

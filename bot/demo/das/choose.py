@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from bot.demo.das.memory import Memory
-from bot.demo.das.script import Action, Intent, Say, Text, Think, Topic
 from bot.demo.das.scripts import TOPICS, general
+from bot.demo.upstream.script import Action, Intent, Say, Text, Think, Topic
 
 _INSTANCE = re.compile(r"(?<![A-Za-z0-9-])(?:rm|pc|dds|r)-[a-z0-9]{3,32}(?![A-Za-z0-9])")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")

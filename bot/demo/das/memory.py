@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from bot.demo.das.script import Topic
+from bot.demo.upstream.script import Topic
 
 KEPT_SESSIONS = 1000
 """Sessions kept; the one unused for longest goes first. Far more than a demo or a test opens."""
@@ -29,6 +29,9 @@ class Sessions:
 
     def recall(self, session_id: str) -> Memory | None:
         return self._memories.get(session_id)
+
+    def forget(self, session_id: str) -> None:
+        self._memories.pop(session_id, None)
 
     def keep(self, session_id: str, memory: Memory) -> None:
         self._memories[session_id] = memory

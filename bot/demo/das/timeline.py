@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-import re
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from bot.demo.das.script import Action, Agent, Say, Think, Together, Tool
+from bot.demo.upstream.script import Action, Agent, Say, Think, Together, Tool, fill
+from bot.demo.upstream.wire import Frame, Timed
 
 HEARTBEAT = 2.0
 """Seconds between two heartbeats while the agent thinks or a tool runs."""
 
 ARGUMENT_PACE = 0.03
 """Seconds between two pieces of a call's arguments."""
-
-BEIJING = 8 * 3600
-"""Seconds that UTC+8, the service's wall clock, is ahead of UTC."""
-
-_CLOCK = re.compile(r"\{clock-(\d+)\}")
-
-Frame = dict[str, Any]
-
-
-class Timed(NamedTuple):
-    """A frame and the scripted second, counted from the start of the run, at which it is sent."""
-
-    at: float
-    frame: Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +187,7 @@ class Run:
 
     def fill(self, text: str) -> str:
         """`text` with the instance id and the wall times put in."""
-        return _CLOCK.sub(self._clock, text.replace("{instance}", self.instance))
-
-    def _clock(self, minutes: re.Match[str]) -> str:
-        moment = self.started + BEIJING - 60 * int(minutes[1])
-        return time.strftime("%H:%M", time.gmtime(moment))
+        return fill(text, self.instance, self.started)
 
     def _stamp(self, at: float) -> int:
         return round((self.started + at * self.scale) * 1000)

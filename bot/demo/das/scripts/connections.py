@@ -1,6 +1,6 @@
 """A connection spike, looked at by two sub-agents at the same time, one of which calls a third."""
 
-from bot.demo.das.script import Agent, Intent, Say, Text, Think, Together, Tool, Topic
+from bot.demo.upstream.script import Agent, Intent, Say, Text, Think, Together, Tool, Topic
 
 _FIND = Text(
     "Two questions can be answered side by side for `{instance}`: who holds the connections, "

@@ -1,6 +1,6 @@
 """Disk full: binary logs kept for a week and an audit table that nobody prunes."""
 
-from bot.demo.das.script import Intent, Say, Text, Think, Tool, Topic
+from bot.demo.upstream.script import Intent, Say, Text, Think, Tool, Topic
 
 _FIND = Text(
     "I am checking how full `{instance}` is, how fast it fills, and with what.\n",

@@ -3,7 +3,7 @@
 import random
 from typing import NamedTuple
 
-from bot.demo.das.script import Intent, Say, Text, Think, Tool, Topic
+from bot.demo.upstream.script import Intent, Say, Text, Think, Tool, Topic
 
 _TABLES = (
     "orders", "order_items", "order_events", "payments", "refunds", "customers", "addresses", "carts", "cart_items",

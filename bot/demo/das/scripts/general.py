@@ -1,6 +1,6 @@
 """Questions no script fits: a health overview of the instance named, or a question back."""
 
-from bot.demo.das.script import Action, Say, Text, Think, Tool
+from bot.demo.upstream.script import Action, Say, Text, Think, Tool
 
 _ENGINES = {"rm": "RDS", "pc": "PolarDB", "dds": "MongoDB", "r": "Redis"}
 

@@ -1,6 +1,6 @@
 """Lock waits: a transaction left open by a batch job holds rows that checkout needs."""
 
-from bot.demo.das.script import Intent, Say, Text, Think, Tool, Topic
+from bot.demo.upstream.script import Intent, Say, Text, Think, Tool, Topic
 
 _FIND = Text(
     "I am looking for who waits on `{instance}`, and for whom.\n",

@@ -1,6 +1,6 @@
 """Replication lag with a tool that fails: the answer says what could not be checked."""
 
-from bot.demo.das.script import Intent, Say, Text, Think, Tool, Topic
+from bot.demo.upstream.script import Intent, Say, Text, Think, Tool, Topic
 
 _FIND = Text(
     "I am comparing the primary and the replica of `{instance}`.\n",

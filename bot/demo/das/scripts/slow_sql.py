@@ -1,6 +1,6 @@
 """Slow SQL: one statement without a fitting index keeps the processors busy."""
 
-from bot.demo.das.script import Intent, Say, Text, Think, Tool, Topic
+from bot.demo.upstream.script import Intent, Say, Text, Think, Tool, Topic
 
 _FIND = Text(
     "First the load of `{instance}` over the last hour, then the statements behind it.\n",

@@ -1,18 +1,25 @@
 """The vocabulary that scripted diagnoses are written in: what the agent does, and what it can be asked next.
 
 Scripts are data. Strings may hold `{instance}`, the instance id in question, and `{clock-38}`, the wall time
-38 minutes ago in UTC+8. Text for people comes in English and Chinese; what tools return is the same for both.
+38 minutes ago. Text for people comes in English and Chinese; what tools return is the same for both.
 """
 
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, NamedTuple
+
+BEIJING = timezone(timedelta(hours=8))
+"""The services' own wall clock."""
 
 WRITING_SPEED = 240.0
 """Characters of English a second: about sixty tokens, the speed of a mid-sized model."""
+
+_CLOCK = re.compile(r"\{clock-(\d+)\}")
 
 
 class Text(NamedTuple):
@@ -100,3 +107,12 @@ class Topic:
     recheck: Tool | None = None
     kinds: tuple[str, ...] = ("rm", "pc")
     stand_in: str = ""
+
+
+def fill(text: str, instance: str, moment: float, zone: tzinfo = BEIJING) -> str:
+    """`text` with the instance id and the wall times put in, seen at `moment` (Unix time in seconds)."""
+
+    def clock(minutes: re.Match[str]) -> str:
+        return datetime.fromtimestamp(moment - 60 * int(minutes[1]), zone).strftime("%H:%M")
+
+    return _CLOCK.sub(clock, text.replace("{instance}", instance))

@@ -19,14 +19,14 @@ class Refusal:
     form: Literal["json", "lower", "xml", "html"] = "json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def body(self, request_id: str, host: str) -> tuple[str, str]:
-        """The content type and the text of the answer."""
+    def body(self, request_id: str, host: str, product: str) -> tuple[str, str]:
+        """The content type and the text of the answer. `product` is the service's code name."""
         facts = {
             "RequestId": request_id,
             "HostId": host,
             "Code": self.code,
             "Message": self.message,
-            "Recommend": f"https://api.aliyun.com/troubleshoot?q={self.code}&product=hdm",
+            "Recommend": f"https://api.aliyun.com/troubleshoot?q={self.code}&product={product}",
         }
         match self.form:
             case "json":
@@ -52,3 +52,10 @@ class Refused(Exception):
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.refusal = Refusal(status, code, message)
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Refused:
+        """With a refusal in any form."""
+        refused = cls(refusal.status, refusal.code, refusal.message)
+        refused.refusal = refusal
+        return refused

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_plus
 
-from bot.demo.das.refusal import Refused
+from bot.demo.upstream.refusal import Refused
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 
