@@ -43,7 +43,8 @@ class Run:
         backend, agent_id: the service and agent it was asked of.
         session_id, message_id, task_id: the service's names of the conversation, the answer and the run there.
         characters: what it cost; `estimated` when the service did not say.
-        carried: a paused run's answer so far (`bot.model.record`), for the run that continues it.
+        carried, pending: a paused run's answer so far (`bot.model.record`) and the id of what it waits for, for the
+            run that continues it.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Run:
     characters: int = 0
     estimated: bool = False
     carried: str = ""
+    pending: str = ""
     shown: str = ""
 
     @property

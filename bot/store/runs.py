@@ -378,7 +378,9 @@ def _worker_fields(run: Run) -> dict[str, str]:
     if run.task_id or run.message_id:
         advanced |= {"task_id": run.task_id, "message_id": run.message_id}
     if run.carried:
-        advanced["carried"] = run.carried
+        advanced |= {"carried": run.carried, "pending": run.pending}
+    if run.characters:
+        advanced |= {"characters": str(run.characters), "estimated": str(int(run.estimated))}
     if run.ended_at:
         advanced["ended_at"] = f"{run.ended_at:.3f}"
     return {
@@ -423,5 +425,6 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
         characters=int(record.get("characters") or 0),
         estimated=record.get("estimated") == "1",
         carried=record.get("carried", ""),
+        pending=record.get("pending", ""),
         shown=record.get("shown", ""),
     )

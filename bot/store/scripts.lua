@@ -212,7 +212,7 @@ return dropped
 -- name: slot
 -- A slot of an agent, or the place in its queue (1 is next). First come, first served; who stops asking is dropped.
 local held, waiting, alive = unpack(KEYS)
-local member, limit, life = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local member, limit, life, seize = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local arrival = time[1] * 1000000 + time[2]
@@ -222,7 +222,7 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', alive, '-inf', now)) do
   redis.call('ZREM', alive, gone)
 end
 local place = 0
-if not redis.call('ZSCORE', held, member) then
+if not seize and not redis.call('ZSCORE', held, member) then
   redis.call('ZADD', waiting, 'NX', arrival, member)
   local ahead = redis.call('ZRANK', waiting, member) - (limit - redis.call('ZCARD', held))
   if ahead >= 0 then place = ahead + 1 end

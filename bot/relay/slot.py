@@ -1,0 +1,61 @@
+"""Holding one of an agent's slots while a run is open upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from redis import RedisError
+
+from bot import log
+from bot.model.run import Run
+from bot.store.slots import Kind, Slots
+
+logger = log.get(__name__)
+
+LOOK_SECONDS = 1.0
+"""How often a waiting run asks for its slot: the longest a free slot stays unused."""
+RENEW_SECONDS = 4.0
+"""How often a held slot is renewed; three renewals fit into its life."""
+
+
+@asynccontextmanager
+async def held(
+    slots: Slots, kind: Kind, run: Run, waiting: Callable[[int], None], *, seize: bool = False
+) -> AsyncIterator[None]:
+    """Hold a slot inside the context.
+
+    Args:
+        slots, kind, run: whose, which and for what.
+        waiting: told the place in the queue at every look; what it raises ends the wait.
+        seize: take one whether one is free or not: the run is open upstream already.
+    """
+    # Of this try alone: should another worker take the run over, our late `free` must not free its slot.
+    holder = f"{run.id}:{secrets.token_hex(4)}"
+    try:
+        while place := await slots.ask(kind, holder, seize=seize):
+            waiting(place)
+            await asyncio.sleep(LOOK_SECONDS)
+        renewing = asyncio.create_task(_renew(slots, kind, holder, run))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+    finally:
+        try:
+            await slots.free(kind, holder)
+        except RedisError as error:
+            logger.warning("slot not given back, it runs out by itself", run=run.reference, reason=str(error))
+
+
+async def _renew(slots: Slots, kind: Kind, holder: str, run: Run) -> None:
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        try:
+            # Lost while the store was away, it is taken back: the run is open upstream whatever the store says.
+            await slots.ask(kind, holder, seize=True)
+        except RedisError as error:
+            logger.warning("slot not renewed", run=run.reference, reason=str(error))
