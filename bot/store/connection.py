@@ -1,19 +1,23 @@
-"""The connection to Redis or Valkey, with retries and timeouts of our own."""
+"""The connection to Redis or Valkey, with retries and timeouts of our own, wherever the primary is at the moment."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from typing import Any
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 
 from bot import log
 from bot.settings import Settings, SettingsError
-from bot.store import embedded
+from bot.store import embedded, keys
+from bot.store.address import Address, parse
+from bot.store.primary import PROTOCOL, Primary
 
 logger = log.get(__name__)
 
@@ -23,16 +27,48 @@ _CONNECTIONS = 100
 """Most connections of one process; small managed servers take a few hundred clients."""
 _OLDEST = (7, 0)
 """Debian 12's Redis is the oldest dialect the scripts are tested on."""
+_MOVED_ON = (
+    exceptions.ReadOnlyError,
+    exceptions.MasterDownError,
+    exceptions.ClusterDownError,
+    exceptions.AskError,  # MOVED is one of these.
+    exceptions.TryAgainError,
+)
+"""Answers of a server that is not the primary of our keys, or not for now. Nothing was done then."""
 
 
-class _Cancellable:
-    """Mixed into redis-py's connections so that cancelling whoever sends a command is never lost.
+class _Faithful:
+    """Mixed into redis-py's connections: they find the primary, leave a server that is it no longer, and can be
+    cancelled at any moment.
 
-    They send under asyncio.wait_for, and before Python 3.12 that drops a cancellation which arrives while the sending
-    is done already. A task cancelled once would then go on for ever.
+    redis-py sends under asyncio.wait_for, and before Python 3.12 that drops a cancellation which arrives while the
+    sending is done already. A task cancelled once would then go on for ever.
     """
 
+    def __init__(self, *, primary: Primary | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._primary = primary
+        self._node: tuple[str, int] | None = None
+
+    async def _connect(self) -> None:
+        if self._primary:
+            self._node = self.host, self.port = await self._primary.find()
+        await super()._connect()  # type: ignore[misc]
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        await super().on_connect_check_health(check_health=check_health)  # type: ignore[misc]
+        if self._primary and self._primary.is_behind_sentinels:
+            # The Sentinels may not have noticed yet; what a replica would let us read is old.
+            await self.send_command("ROLE", check_health=False)  # type: ignore[attr-defined]
+            role, *_ = await self.read_response()
+            if role not in ("master", b"master"):
+                await self.disconnect()  # type: ignore[attr-defined]
+                raise exceptions.ConnectionError(f"the Sentinels name {self._node}, which is a {role}")
+
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        if self._primary and self._node != self._primary.node:
+            # Another connection found that the primary has changed; the old one may hang and never say so.
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]
         task = asyncio.current_task()
         before = task.cancelling() if task else 0
         await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
@@ -41,11 +77,52 @@ class _Cancellable:
             await self.disconnect(nowait=True)  # type: ignore[attr-defined]
             raise asyncio.CancelledError
 
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().read_response(*args, **kwargs)  # type: ignore[misc]
+        except _MOVED_ON as error:
+            # The next connection asks anew, or resolves the name anew, where the primary is.
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+            raise exceptions.ConnectionError(f"not the primary now: {_words(error)}") from error
+
+
+class _Plain(_Faithful, Connection):
+    pass
+
+
+class _Tls(_Faithful, SSLConnection):
+    pass
+
+
+class _Unix(_Faithful, UnixDomainSocketConnection):
+    pass
+
 
 def connect(url: str) -> Redis:
-    """A client of `url`. Nothing is sent yet."""
-    pool = BlockingConnectionPool.from_url(
-        url,
+    """A client of `url`. Nothing is sent yet.
+
+    Raises:
+        ValueError: when the URL is wrong.
+    """
+    # Short: a caller knows better than the connection what to do when Redis is away for longer.
+    return _client(parse(url), Retry(ExponentialBackoff(cap=0.5, base=0.05), 3))
+
+
+def _client(address: Address, retry: Retry) -> Redis:
+    place: dict[str, Any]
+    if address.path:
+        place = {"connection_class": _Unix, "path": address.path}
+    else:
+        host, port = address.nodes[0]
+        place = {"connection_class": _Plain if address.tls is None else _Tls, "host": host, "port": port}
+    if address.kind != "server":
+        place["primary"] = Primary(address)
+    pool = BlockingConnectionPool(
+        **place,
+        **(address.tls or {}),
+        **address.login,
+        db=address.db,
+        protocol=PROTOCOL,
         # A burst waits for a connection instead of failing.
         max_connections=_CONNECTIONS,
         timeout=SOCKET_SECONDS,
@@ -53,12 +130,9 @@ def connect(url: str) -> Redis:
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
         health_check_interval=15,
-        # Short: a caller knows better than the connection what to do when Redis is away for longer.
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+        retry=retry,
         retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError],
     )
-    plain = pool.connection_class
-    pool.connection_class = type(f"Cancellable{plain.__name__}", (_Cancellable, plain), {})
     return Redis.from_pool(pool)
 
 
@@ -66,48 +140,94 @@ async def open_store(settings: Settings) -> Redis:
     """Connect as the settings say, waiting while the server is away.
 
     Raises:
-        SettingsError: when the address or the password is wrong, or the server is too old.
+        SettingsError: when the address, the password or a certificate is wrong, or the server is too old or none.
     """
     url = settings.redis_url
     if url == "embedded":
         url = await asyncio.to_thread(embedded.url, settings.data_dir)
     try:
-        version = await _version(url)
+        address = parse(url)
     except ValueError as error:
         raise SettingsError([f"REDIS_URL: {error}"]) from None
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST:
-        raise SettingsError([f"REDIS_URL: the server is version {version}; 7.0 or newer is needed"])
+    if problem := _mismatch(await _about(address), address):
+        raise SettingsError([f"REDIS_URL: {problem}"])
     return connect(url)
 
 
-async def _version(url: str) -> str:
-    """The server's version, waiting while it is away. Without retries of the client's: they hide who refuses us."""
-    probe = Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=SOCKET_SECONDS,
-        socket_connect_timeout=SOCKET_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
+def _mismatch(server: dict[str, Any], address: Address) -> str:
+    """Why a server cannot be used, "" when it can."""
+    if server.get("redis_mode") == "sentinel":
+        return "this is a Sentinel; write redis+sentinel://host:26379/NAME-OF-THE-SERVICE"
+    version = str(server.get("redis_version", ""))
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST:
+        return f"the server is version {version or '(it tells none)'}; Redis or Valkey 7.0 or newer is needed"
+    return ""
+
+
+async def _about(address: Address) -> dict[str, Any]:
+    """What the server says of itself, waiting while it is away. Without retries: they hide who refuses us."""
+    probe = _client(address, Retry(NoBackoff(), 0))
     wait = 0.5
     try:
         while True:
             try:
-                return str((await probe.info("server")).get("redis_version", ""))
+                about: dict[str, Any] = await probe.info("server")
+                if about.get("redis_mode") != "sentinel":
+                    # A node of a Cluster that is to be reached by another URL says so only now.
+                    await probe.exists(keys.THREADS)
+                return about
             except (exceptions.RedisError, OSError) as error:
-                if _is_refusal(error):
-                    reason = f"the server refuses us: {error}; check user and password"
-                    raise SettingsError([f"REDIS_URL: {reason}"]) from None
-                logger.warning("redis is away, trying again", reason=str(error), seconds=wait)
+                if refusal := _refusal(error):
+                    raise SettingsError([f"REDIS_URL: {refusal}"]) from None
+                logger.warning("redis is away, trying again", reason=reason(error), seconds=wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10)
     finally:
         await probe.aclose()
 
 
-def _is_refusal(error: BaseException | None) -> bool:
-    """Whether the server answered and said no. redis-py wraps that in a ConnectionError of its own."""
-    refusals = (exceptions.AuthenticationError, exceptions.ResponseError)
-    while error is not None and not isinstance(error, refusals):
-        error = error.__cause__
-    return error is not None
+def _refusal(error: BaseException | None) -> str:
+    """Why trying again is pointless, "" when it may help. redis-py wraps what it got in errors of its own."""
+    while error is not None:
+        match error:
+            case exceptions.AuthenticationError():
+                return f"the server refuses us: {_words(error)}; check user and password"
+            case exceptions.NoPermissionError():
+                return f"the server refuses us: {_words(error)}; the README has the ACL rule the bot needs"
+            case exceptions.MovedError():
+                return "this server is a node of a Cluster; write redis+cluster://host:port"
+            case exceptions.ResponseError() if not isinstance(
+                error, (*_MOVED_ON, exceptions.OutOfMemoryError)
+            ):
+                return f"the server refuses us: {_words(error)}; {_hint(error)}"
+            case exceptions.InvalidResponse():
+                return "what answers there is no Redis: it does not speak its protocol"
+            case ssl.SSLCertVerificationError():
+                return f"the server's certificate is not trusted ({error.verify_message}); name its CA's file with ssl_ca_certs"
+            case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(error):
+                return "the server does not speak TLS; write redis:// instead of rediss://"
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _hint(error: Exception) -> str:
+    words = _words(error).lower()
+    if "cluster support disabled" in words:
+        return "it is no Cluster; write redis://host:port"
+    if "unknown command" in words and "sentinel" in words:
+        return "it is no Sentinel; write redis://host:port"
+    return "check user, password and database"
+
+
+def reason(error: Exception) -> str:
+    """What went wrong with Redis, for the log."""
+    if isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error):
+        return (
+            "Redis is full: no question is accepted until it has memory again (maxmemory); "
+            f"answers under way go on ({_words(error)})"
+        )
+    return f"{type(error).__name__}: {_words(error)}"
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
