@@ -86,13 +86,12 @@ class Runs:
 
     # -- intake ----------------------------------------------------------------------------------------
 
-    async def accept(self, question: Question, *, event_id: str = "", mention: bool = False) -> Accepted:
+    async def accept(self, question: Question, *, event_id: str = "") -> Accepted:
         """Take a question in exactly once, durably.
 
         Args:
             question: what was asked.
             event_id: Slack's id of the delivery; the message itself is remembered as well.
-            mention: whether the bot was mentioned; kept even when the twin event came first.
         """
         run_id = new_id()
         thread = question.thread
@@ -130,9 +129,7 @@ class Runs:
                 self._lives.run,
                 0 if thread.is_new else self._lives.session,
                 thread.key,
-                int(mention),
                 MOST_WAITING,
-                keys.run(""),
                 *_flat(record),
             ],
         )

@@ -4,7 +4,7 @@
 -- name: accept
 -- Deduplicate and enqueue, or change nothing at all.
 local event, message, run, queue, thread, stream = unpack(KEYS)
-local id, seen_life, run_life, session_life, name, mention, most, run_prefix = unpack(ARGV)
+local id, seen_life, run_life, session_life, name, most = unpack(ARGV)
 local earlier = redis.call('GET', message) or (event ~= message and redis.call('GET', event))
 local waiting = redis.call('LLEN', queue)
 if earlier == id then
@@ -12,24 +12,19 @@ if earlier == id then
   if redis.call('EXISTS', run) == 0 then return {'full', '', waiting} end
   return {'accepted', id, math.max(waiting - 1, 0)}
 end
-if earlier then
-  -- The twin that says "mentioned" may come second; what it knows is kept with the run of the first.
-  local known = run_prefix .. earlier
-  if mention == '1' and redis.call('EXISTS', known) == 1 then redis.call('HSET', known, 'mention', '1') end
-  return {'duplicate', earlier, 0}
-end
+if earlier then return {'duplicate', earlier, 0} end
 -- Who was refused may click or command again; a message has a twin and redeliveries, which have to stay silent.
 if waiting >= tonumber(most) and event == message then return {'full', '', waiting} end
 redis.call('SET', message, id, 'PX', seen_life)
 redis.call('SET', event, id, 'PX', seen_life)
 if waiting >= tonumber(most) then return {'full', '', waiting} end
-redis.call('HSET', run, 'mention', mention, unpack(ARGV, 9))
+redis.call('HSET', run, unpack(ARGV, 7))
 redis.call('PEXPIRE', run, run_life)
 redis.call('RPUSH', queue, id)
 redis.call('PEXPIRE', queue, run_life)
 -- A command's thread does not exist yet; `open_thread` remembers the one that comes of it.
 if session_life ~= '0' then
-  redis.call('HSETNX', thread, 'since', id)
+  redis.call('HSET', thread, 'last', id)
   redis.call('PEXPIRE', thread, session_life)
 end
 if waiting == 0 then
@@ -131,7 +126,7 @@ redis.call('SET', message, id, 'PX', seen_life)
 redis.call('DEL', queue, lease)
 redis.call('XACK', stream, group, entry)
 redis.call('XDEL', stream, entry)
-redis.call('HSETNX', new_thread, 'since', id)
+redis.call('HSET', new_thread, 'last', id)
 redis.call('PEXPIRE', new_thread, session_life)
 redis.call('RPUSH', new_queue, id)
 redis.call('PEXPIRE', new_queue, run_life)

@@ -56,15 +56,6 @@ async def test_a_redelivery_and_a_twin_are_duplicates(runs: Runs, redis: Redis, 
     assert await redis.xlen(keys.THREADS) == 1
 
 
-@pytest.mark.parametrize("mentioned_first", [True, False])
-async def test_the_mention_is_kept_whichever_twin_comes_first(
-    runs: Runs, redis: Redis, mentioned_first: bool
-) -> None:
-    first = await runs.accept(question(), event_id="Ev1", mention=mentioned_first)
-    await runs.accept(question(), event_id="Ev2", mention=not mentioned_first)
-    assert await redis.hget(keys.run(first.run_id), "mention") == "1"
-
-
 async def test_many_clients_at_once_accept_a_message_once(redis: Redis) -> None:
     everybody = [Runs(redis, keys.Lives(), f"w{n}") for n in range(40)]
     verdicts = await asyncio.gather(
@@ -136,8 +127,8 @@ async def test_nothing_is_half_done_when_memory_is_full(runs: Runs, redis: Redis
 async def test_a_full_thread_refuses_once_and_stays_silent_then(runs: Runs, redis: Redis) -> None:
     for n in range(MOST_WAITING):
         assert (await runs.accept(question(ts=f"1.{n}"))).ahead == n
-    refused = await runs.accept(question(ts="9.9"), event_id="Ev9", mention=True)
-    twin = await runs.accept(question(ts="9.9"), event_id="Ev10", mention=True)
+    refused = await runs.accept(question(ts="9.9"), event_id="Ev9")
+    twin = await runs.accept(question(ts="9.9"), event_id="Ev10")
     assert (refused.verdict, twin.verdict) == ("full", "duplicate")
     assert await redis.llen(keys.queue(THREAD.key)) == MOST_WAITING
     other = await runs.accept(question(ts="9.8", thread=Thread("T1", "C1", "9.8")))
@@ -147,16 +138,16 @@ async def test_a_full_thread_refuses_once_and_stays_silent_then(runs: Runs, redi
 async def test_a_refusal_is_said_once(runs: Runs) -> None:
     assert await runs.first_time("T1", "C1", "1.0")
     assert not await runs.first_time("T1", "C1", "1.0")
-    assert (await runs.accept(question(ts="1.0"), mention=True)).verdict == "duplicate"
+    assert (await runs.accept(question(ts="1.0"))).verdict == "duplicate"
 
 
 async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
     runs: Runs, others: Runs, redis: Redis
 ) -> None:
     sessions, slots = Sessions(redis, keys.Lives()), Slots(redis, 1)
-    await runs.accept(question(), event_id="Ev1", mention=True)
+    await runs.accept(question(), event_id="Ev1")
     await runs.accept(question(ts="1.2"), event_id="Ev2")
-    await runs.accept(question(ts="1.2"), event_id="Ev3", mention=True)
+    await runs.accept(question(ts="1.2"), event_id="Ev3")
     await runs.accept(question(ts="command-1", thread=Thread("T1", "C2", "")))
     await runs.first_time("T1", "C1", "7.0")
     entries = await runs.next_entries(10, 10)

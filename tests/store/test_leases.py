@@ -209,7 +209,7 @@ async def test_a_command_moves_into_the_thread_its_root_opened(
     lease = await take(runs)
     assert lease.thread.is_new
     opened = Thread("T1", "C1", "5.0")
-    mention = await runs.accept(question("5.1", opened), mention=True)
+    mention = await runs.accept(question("5.1", opened))
     assert await runs.first_time("T1", "C1", "5.9")
     await runs.open_thread(lease, "5.0")
     assert not await runs.first_time("T1", "C1", "5.0")

@@ -39,7 +39,7 @@ def register(
             user_team=click.team,
             surface="again",
         )
-        accepted = await desk.runs.accept(question, mention=True)
+        accepted = await desk.runs.accept(question)
         if accepted.verdict == "duplicate":
             click.tell("asked_again")
         elif accepted.verdict == "full":

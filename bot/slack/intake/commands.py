@@ -75,5 +75,5 @@ async def _take(command: dict[str, Any], text: str, desk: Desk) -> str:
     if refused := desk.objection(question, visit):
         return refused
     async with asyncio.timeout(_STORE_SECONDS):
-        accepted = await desk.runs.accept(question, mention=True)
+        accepted = await desk.runs.accept(question)
     return say("full", question.language, count=MOST_WAITING) if accepted.verdict == "full" else ""

@@ -24,9 +24,7 @@ class Desk:
     access: Access
     notices: Notices
 
-    async def take(
-        self, question: Question, visit: Visit, *, event_id: str = "", mention: bool = False
-    ) -> None:
+    async def take(self, question: Question, visit: Visit, *, event_id: str = "") -> None:
         """Accept a question from a message, or tell its author privately why not. Whoever calls acks afterwards.
 
         Raises:
@@ -43,7 +41,7 @@ class Desk:
                 logger.info("refused", channel=thread.channel, user=question.user, reason=refused)
                 self.tell(question, refused)
             return
-        accepted = await self.runs.accept(question, event_id=event_id, mention=mention)
+        accepted = await self.runs.accept(question, event_id=event_id)
         if accepted.verdict == "accepted":
             logger.info("accepted", run=accepted.run_id[:8], surface=question.surface, ahead=accepted.ahead)
         elif accepted.verdict == "full":

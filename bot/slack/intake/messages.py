@@ -55,7 +55,7 @@ async def on_message(
     # In a thread the bot answers in, a picture without a word is for the others, too.
     if surface == "thread" and not (question.text and await desk.runs.is_known(thread)):
         return
-    await desk.take(question, visit, event_id=str(body.get("event_id") or ""), mention=surface == "mention")
+    await desk.take(question, visit, event_id=str(body.get("event_id") or ""))
 
 
 async def _stop(question: Question, desk: Desk, stop: Callable[[str, str], Awaitable[str]]) -> None:
