@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from slack_sdk.errors import SlackApiError
 
 from bot import log
-from bot.relay.relay import Parts, Sentences
+from bot.agents import Agents
+from bot.relay.parts import Limits, Parts, Sentences
 from bot.relay.worker import Worker
 from bot.settings import Settings, SettingsError
 from bot.slack import app as slack_app
@@ -35,6 +36,7 @@ from bot.store.rates import SharedRates
 from bot.store.runs import Runs
 from bot.store.sessions import Sessions
 from bot.store.slots import Slots
+from bot.upstream.backend import Backend
 from bot.upstream.credentials import CredentialsSource, DefaultChain
 from bot.upstream.das import DasChat, Timeouts
 from bot.upstream.sentences import explain
@@ -58,10 +60,11 @@ class Running:
     team: str
 
 
-def das_backend(settings: Settings, credentials: CredentialsSource | None = None) -> DasChat:
-    """The DAS Agent backend the settings describe; credentials come from the default chain."""
+def services(settings: Settings, credentials: CredentialsSource | None = None) -> dict[str, Backend]:
+    """The services the settings describe, by key; credentials come from the default chain."""
+    source = credentials or DefaultChain()
     timeouts = Timeouts(silence=settings.das_silence_seconds, run=settings.das_deadline_minutes * 60)
-    return DasChat(credentials or DefaultChain(), endpoint=settings.das_endpoint, timeouts=timeouts)
+    return {"das": DasChat(source, endpoint=settings.das_endpoint, timeouts=timeouts)}
 
 
 async def run(settings: Settings) -> None:
@@ -122,25 +125,34 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         stack.push_async_callback(client.aclose)
         team, bot_user, enterprise = await _who_am_i(client)
         budget.shared = SharedRates(redis, team)
-        backend = das_backend(settings, credentials)
-        stack.push_async_callback(backend.aclose)
+        backends = services(settings, credentials)
+        for backend in backends.values():
+            stack.push_async_callback(backend.aclose)
         notices = Notices(client)
         stack.push_async_callback(notices.aclose)
 
         lives = Lives(int(settings.run_retention_days * DAY), int(settings.session_retention_days * DAY))
         runs, sessions = Runs(redis, lives), Sessions(redis, lives)
-        parts = Parts(
-            backend,
-            sessions,
-            Slots(redis, settings.das_concurrency),
-            Sentences(explain, say),
-            agent_id=settings.das_agent_id,
-            max_age=settings.question_max_age_minutes * 60,
-        )
         access = Access(
             team, enterprise, settings.allowed_channels, settings.allowed_users, settings.allow_external
         )
-        platform = SlackPlatform(client, notices, backend.name, access)
+        names = {key: backend.name for key, backend in backends.items()}
+        platform = SlackPlatform(client, notices, names, access)
+        agents = Agents(settings, chosen)
+        parts = Parts(
+            backends,
+            sessions,
+            Slots(redis),
+            Sentences(explain, say),
+            choose=agents.choose,
+            asker=platform.asker,
+            count=count,
+            limits=Limits(
+                {"das": settings.das_concurrency, "rds": settings.rds_concurrency}, settings.agent_concurrency
+            ),
+            max_age=settings.question_max_age_minutes * 60,
+            resumes=settings.das_resume,
+        )
         worker = Worker(runs, platform, parts, max_runs=settings.max_runs)
 
         async def stop_run(run_id: str, user: str) -> str:

@@ -48,6 +48,14 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """What is known of who asked: `locale` (BCP 47, "zh-CN") and `timezone` (an IANA name), "" unknown."""
+
+    locale: str = ""
+    timezone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What somebody asked.
 

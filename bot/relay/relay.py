@@ -1,63 +1,41 @@
 """One run from question to final state. Read top to bottom, this tells where a question is at any moment.
 
-thread leased -> reply opened -> slot taken -> asked upstream -> events folded and shown -> final state written
+thread leased -> reply opened -> agent and session bound -> slot taken -> asked upstream -> events folded and shown
+-> final state written. A run whose worker died after asking is recovered, or ends as interrupted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from redis import RedisError
 
 from bot import log
+from bot.model import record
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
-from bot.model.question import MAX_QUESTION, Language
+from bot.model.event import Event, RunStarted
+from bot.model.question import Asker
 from bot.model.run import Run, State
+from bot.relay import endings
+from bot.relay.parts import Parts
 from bot.relay.reply import Reply, Save
+from bot.relay.slot import held
 from bot.store.runs import LeaseLostError
-from bot.store.sessions import Sessions
-from bot.store.slots import Slots
-from bot.upstream.backend import Backend
+from bot.store.sessions import Agent, Session
+from bot.upstream.backend import Ask, Backend, Followed, Resume
 from bot.upstream.errors import UpstreamError
 
 logger = log.get(__name__)
 
-SLOT_SECONDS = 1.0
-"""How often a waiting run asks for its slot: the longest a free slot stays unused."""
-RENEW_SECONDS = 4.0
-"""How often a held slot is renewed; three renewals fit into its life."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sentences:
-    """What the relay says to people, from outside: it knows neither words nor languages itself.
-
-    `explain` turns an upstream error into a sentence; `say` gives a sentence by name.
-    """
-
-    explain: Callable[[UpstreamError, Language], str]
-    say: Callable[..., str]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a relay works with. `clock` is for durations, `wall` for dates; both in seconds."""
-
-    backend: Backend
-    sessions: Sessions
-    slots: Slots
-    sentences: Sentences
-    agent_id: str = ""
-    max_age: float = 3600.0
-    """Seconds after which a question that was never asked is closed instead."""
-    clock: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
+BUSY_SECONDS, BUSY_MOST = 4.0, 60.0
+"""Pause before a busy service is asked again, doubled each time up to the most."""
+STOP_SECONDS = 15.0
+"""Longest wait for a service to end a run somebody stopped: for its id to be told, and for the call."""
+RECOVERABLE = frozenset({"Cut", "Silence", "Deadline", "BadStream", "TooLarge"})
+"""What can be wrong with a stream while its run goes on."""
 
 
 class _StaleError(Exception):
@@ -65,7 +43,7 @@ class _StaleError(Exception):
 
 
 class HandOver(Exception):
-    """The process ends before the question was asked: another worker shall take it."""
+    """The process ends, and another worker can do better: it asks what was not asked, and fetches what goes on."""
 
 
 @dataclass(slots=True)
@@ -91,189 +69,305 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
     """Bring a run to its final state and show it. The caller holds the thread's lease and writes the state down.
 
     Raises:
-        HandOver: when the process ends before the question was asked.
+        HandOver: when the process ends and another worker shall go on.
         LeaseLostError: when another worker took the thread over; nothing more was written.
     """
-    say, language = parts.sentences.say, run.question.language
-    if run.asked_at:
-        # A worker died after asking. Whether the service ran it is unknown, so it is not asked again.
-        return await reply.recover(Ending(State.INTERRUPTED, say("interrupted", language)))
-    answer = Answer()
-    if run.reply_ts:
-        # It waited and its message stands; when Slack's budget is short the question does not wait for that as well.
-        reply.show(answer, Progress("starting"))
+    work = _Work(run, reply, save, control, parts)
+    if run.may_have_begun:
+        # A worker died after asking, and perhaps after it had shown the end.
+        if ending := await reply.ended():
+            return ending
+        if not work.can_recover:
+            # Whether the service ran it is unknown, so it is not asked again.
+            return await reply.recover(endings.interrupted(run, parts))
+        ending = await work.do(work.recover())
     else:
-        await reply.open(Progress("starting"))
-    if run.stop_by:
-        ending = stopped_early(run, parts)
-    elif _is_stale(run, parts):
-        ending = _stale(run, parts)
-    else:
-        writing = asyncio.create_task(_keep_writing(run, reply))
-        try:
-            ending = await _until_told(_ask(run, reply, save, answer, parts), answer, run, control, parts)
-        finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
-    await reply.finish(answer, ending)
+        if run.reply_ts:
+            # Its message stands; when Slack's budget is short the question does not wait for that as well.
+            reply.show(work.answer, Progress("starting"))
+        else:
+            await reply.open(Progress("starting"))
+        if run.stop_by:
+            ending = endings.stopped(run, parts, run.stop_by, for_good=False)
+        elif endings.is_stale(run, parts):
+            ending = endings.stale(run, parts)
+        else:
+            ending = await work.do(work.ask())
+    if ending.state is State.PAUSED:
+        run.carried = record.dump(work.answer, parts.clock())
+        run.pending = work.waits_for
+    ending = endings.with_cost(ending, work.answer, run, work.carried)
+    await reply.finish(work.answer, ending)
     return ending
 
 
-async def _keep_writing(run: Run, reply: Reply) -> None:
-    try:
-        await reply.keep_writing()
-    except LeaseLostError:
-        pass  # The next beat tells the worker, which cancels the run.
-    except Exception:
-        # The run goes on; its end is written all the same, or fails where somebody sees it.
-        logger.exception("the reply stopped growing", run=run.reference)
+class _Work:
+    """The asking of one question: what has come so far, and how it goes on."""
 
+    def __init__(self, run: Run, reply: Reply, save: Save, control: Control, parts: Parts) -> None:
+        self.run, self._reply, self._save, self._control, self._parts = run, reply, save, control, parts
+        self.answer = self._so_far()
+        self.carried = len(self.answer.text)
+        self._session: Session | None = None
 
-async def _until_told(
-    asking: Coroutine[None, None, None], answer: Answer, run: Run, control: Control, parts: Parts
-) -> Ending:
-    """Let the asking go on until it ends by itself, or until somebody stops it or the process has to end."""
-    work = asyncio.create_task(asking)
-    told = asyncio.create_task(control.signal.wait())
-    try:
-        await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
-        was_told = not work.done()
-        if was_told:
-            work.cancel()
-            await asyncio.wait({work})
-    finally:
-        for task in (work, told):
-            task.cancel()
-        await asyncio.gather(work, told, return_exceptions=True)
-    answer.close(parts.clock())
-    if was_told and not (answer.finished or answer.error):
-        return _told(run, control, parts)
-    if work.cancelled():
-        if was_told:
-            return _ending(answer, run, parts)  # Told too late: the answer was complete.
-        raise RuntimeError("the asking was cancelled from inside")
-    error = work.exception()
-    if error is None:
-        return _ending(answer, run, parts)
-    if isinstance(error, UpstreamError):
-        return _failure(error, run, parts)
-    if isinstance(error, _StaleError):
-        return _stale(run, parts)
-    raise error
+    def _so_far(self) -> Answer:
+        """What the paused run had said that this one continues; else nothing."""
+        return record.load(self.run.carried if self.run.question.resumes else "", self._parts.clock())
 
+    @property
+    def can_recover(self) -> bool:
+        """Whether the service can be asked for an answer whose stream was lost."""
+        backend = self._parts.backends.get(self.run.backend)
+        return isinstance(backend, Followed) and bool(self.run.session_id)
 
-async def _ask(run: Run, reply: Reply, save: Save, answer: Answer, parts: Parts) -> None:
-    """Wait for a slot, ask, and fold what comes into `answer`, showing it."""
-    question = run.question
-    if len(question.text) > MAX_QUESTION:
-        raise UpstreamError("QuestionTooLong", f"{len(question.text)} characters")
-    session_id = run.session_id = await parts.sessions.session_of(question.thread)
-    run.agent_id = parts.agent_id
-    async with _slot(run, reply, answer, parts):
-        progress = Progress("working")
-        reply.show(answer, progress)
-        # Written down before the request leaves: after a crash nobody asks again.
-        run.asked_at = parts.wall()
-        run.state = State.RUNNING
-        await save()
-        logger.info("asked", run=run.reference, agent=run.agent_id or "default", session=session_id)
-        asking = parts.backend.ask(question.text, session_id=session_id, agent_id=parts.agent_id)
-        async with asking as events:
-            async for event in events:
-                answer.apply(event, parts.clock())
-                reply.show(answer, progress)
-    await _adopt_session(run, answer, parts)
+    @property
+    def waits_for(self) -> str:
+        """The id of what a paused answer waits for."""
+        if self.answer.approval:
+            return self.answer.approval.call_id
+        return self.answer.interrupt.interrupt_id if self.answer.interrupt else ""
 
+    # -- until it ends, is stopped, or the process has to end --------------------------------------------
 
-async def _adopt_session(run: Run, answer: Answer, parts: Parts) -> None:
-    """The service may answer in a session of its own; the thread goes on in that one."""
-    named = answer.usage.session_id if answer.usage else ""
-    if not named or named == run.session_id:
-        return
-    asked_in, run.session_id = run.session_id, named
-    try:
-        await parts.sessions.adopt(run.question.thread, asked_in, named)
-    except RedisError as error:
-        logger.warning(
-            "session not kept, the next question begins anew", run=run.reference, reason=str(error)
+    async def do(self, asking: Coroutine[None, None, None]) -> Ending:
+        """Let the asking go on until it ends by itself, or until somebody stops it or the process has to end."""
+        writing = asyncio.create_task(self._keep_writing())
+        work = asyncio.create_task(asking)
+        told = asyncio.create_task(self._control.signal.wait())
+        for_good = False
+        try:
+            await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
+            was_told = not work.done()
+            if was_told and self._control.stopped_by:
+                for_good = await self._stop_upstream(work)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+        finally:
+            for task in (work, told, writing):
+                task.cancel()
+            await asyncio.gather(work, told, writing, return_exceptions=True)
+        self.answer.close(self._parts.clock())
+        return self._ending(work, was_told=was_told, for_good=for_good)
+
+    def _ending(self, work: asyncio.Task[None], *, was_told: bool, for_good: bool) -> Ending:
+        run, parts, answer = self.run, self._parts, self.answer
+        # Told too late, a complete answer is one all the same, unless it ended because it was stopped.
+        if was_told and (for_good or not (answer.finished or answer.error)):
+            return self._told(for_good=for_good)
+        if work.cancelled():
+            if was_told:
+                return endings.told(answer, run, parts)
+            raise RuntimeError("the asking was cancelled from inside")
+        error = work.exception()
+        if error is None:
+            return endings.told(answer, run, parts)
+        if isinstance(error, UpstreamError):
+            return endings.failed(error, run, parts)
+        if isinstance(error, _StaleError):
+            return endings.stale(run, parts)
+        raise error
+
+    def _told(self, *, for_good: bool) -> Ending:
+        run, parts, control = self.run, self._parts, self._control
+        if control.stopped_by:
+            return endings.stopped(run, parts, control.stopped_by, for_good=for_good)
+        if not run.may_have_begun or self.can_recover:
+            raise HandOver
+        return endings.interrupted(run, parts)
+
+    async def _keep_writing(self) -> None:
+        try:
+            await self._reply.keep_writing()
+        except LeaseLostError:
+            pass  # The next beat tells the worker, which cancels the run.
+        except Exception:
+            # The run goes on; its end is written all the same, or fails where somebody sees it.
+            logger.exception("the reply stopped growing", run=self.run.reference)
+
+    async def _stop_upstream(self, work: asyncio.Task[None]) -> bool:
+        """End the run in the service, where that can be done; whether it was. Its id may not have been told yet."""
+        backend = self._parts.backends.get(self.run.backend)
+        if not (self.run.may_have_begun and isinstance(backend, Followed)):
+            return False
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                while not self.run.task_id:
+                    if work.done():
+                        return False
+                    await self._parts.sleep(0.1)
+                await backend.stop(self.run.task_id)
+                return True
+        except TimeoutError:
+            reason = "no answer"
+        except UpstreamError as error:
+            reason = str(error)
+        logger.warning("not stopped upstream", run=self.run.reference, reason=reason)
+        return False
+
+    # -- asking ------------------------------------------------------------------------------------------
+
+    async def ask(self) -> None:
+        """Wait for a slot, ask, and fold what comes into the answer, showing it."""
+        run, parts = self.run, self._parts
+        session = self._session = await self._bind()
+        backend = parts.backends.get(session.agent.backend)
+        if backend is None:
+            raise UpstreamError("NoBackend", session.agent.backend)
+        if len(run.question.text) > backend.limit:
+            raise UpstreamError(
+                "QuestionTooLong", f"{len(run.question.text)} characters, {backend.limit} allowed"
+            )
+        run.backend, run.agent_id = session.agent.backend, session.agent.agent_id
+        run.session_id = session.session_id
+        kind = parts.limits.kind(session.agent)
+
+        def waiting(place: int) -> None:
+            if endings.is_stale(run, parts):
+                raise _StaleError
+            self._reply.show(self.answer, Progress("waiting_slot", place, kind.limit))
+
+        async with held(parts.slots, kind, run, waiting):
+            try:
+                await self._ask_until_begun(backend)
+            except UpstreamError as error:
+                if not (error.code in RECOVERABLE and self.can_recover):
+                    raise
+                await self._fetch(error)
+        await self._adopt()
+
+    async def _bind(self) -> Session:
+        """The agent and the session of the thread; a new thread gets the agent chosen for it."""
+        run, parts = self.run, self._parts
+        agent = Agent(run.backend, run.agent_id) if run.backend else await parts.choose(run.question)
+        backend = parts.backends.get(agent.backend)
+        named = backend is not None and backend.names_sessions
+        return await parts.sessions.session_of(run.question.thread, agent, named_by_service=named)
+
+    async def _ask_until_begun(self, backend: Backend) -> None:
+        """Ask; when the service is busy, keep the slot, which is the front of the queue, and ask again later."""
+        run, parts = self.run, self._parts
+        question = await self._question()
+        while True:
+            # Written down before the request leaves: after a crash nobody asks again.
+            run.asks += 1
+            run.asked_at = parts.wall()
+            run.state = State.RUNNING
+            await self._save()
+            logger.info(
+                "asked",
+                run=run.reference,
+                backend=run.backend,
+                agent=run.agent_id or "default",
+                session=run.session_id,
+            )
+            self._reply.show(self.answer, Progress("working"))
+            try:
+                async with backend.ask(question) as events:
+                    async for event in events:
+                        await self._take(event)
+                return
+            except UpstreamError as error:
+                if error.begun or error.code in RECOVERABLE:
+                    raise  # It may have begun, though nothing of it came.
+                run.refusals += 1
+                if not error.is_busy or endings.is_stale(run, parts):
+                    raise
+                pause = error.retry_after or min(BUSY_SECONDS * 2 ** (run.refusals - 1), BUSY_MOST)
+                pause *= 0.8 + 0.4 * parts.jitter()
+                logger.info("service busy", run=run.reference, code=error.code, seconds=round(pause, 1))
+            await self._save()
+            self._reply.show(self.answer, Progress("waiting_service", seconds=pause))
+            await parts.sleep(pause)
+
+    async def _question(self) -> Ask:
+        run, parts, session = self.run, self._parts, self._session
+        followed = isinstance(parts.backends[run.backend], Followed)
+        # DAS has no place for who asks; what it takes for an answer to its own question is a guess.
+        asker = await parts.asker(run) if followed else Asker()
+        resumes = bool(run.question.resumes and run.pending) and (followed or parts.resumes)
+        return Ask(
+            run.question.text,
+            run.session_id,
+            session.parent_id if session else "",
+            run.agent_id,
+            run.question.language,
+            asker.locale,
+            asker.timezone,
+            Resume(run.pending, run.question.text) if resumes else None,
         )
 
+    async def _take(self, event: Event) -> None:
+        self.answer.apply(event, self._parts.clock())
+        self._reply.show(self.answer, Progress("working"))
+        if isinstance(event, RunStarted):
+            await self._keep_names()
 
-@asynccontextmanager
-async def _slot(run: Run, reply: Reply, answer: Answer, parts: Parts) -> AsyncIterator[None]:
-    """Hold one of the agent's slots; while it waits, the reply shows the place in the queue."""
-    slots = parts.slots
-    # Of this try alone: should another worker take the run over, our late `free` must not free its slot.
-    holder = f"{run.id}:{secrets.token_hex(4)}"
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            try:
-                await slots.ask(parts.agent_id, holder)
-            except RedisError as error:
-                logger.warning("slot not renewed", run=run.reference, reason=str(error))
-
-    try:
-        while place := await slots.ask(parts.agent_id, holder):
-            if _is_stale(run, parts):
-                raise _StaleError
-            reply.show(answer, Progress("waiting_slot", place, slots.limit))
-            await asyncio.sleep(SLOT_SECONDS)
-        renewing = asyncio.create_task(renew())
+    async def _keep_names(self) -> None:
+        """The service's own names are kept at once: by them its run is stopped, and fetched after a crash."""
+        run, answer = self.run, self.answer
+        named = (answer.session_id or run.session_id, answer.message_id, answer.run_id)
+        if named == (run.session_id, run.message_id, run.task_id):
+            return
+        session_before = run.session_id
+        run.session_id, run.message_id, run.task_id = named
         try:
-            yield
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
-    finally:
+            await self._save()
+            if run.session_id != session_before:
+                await self._adopt()
+        except (RedisError, OSError) as error:
+            logger.warning("the service's names are not kept", run=run.reference, reason=str(error))
+
+    async def _adopt(self) -> None:
+        """The service may answer in a session of its own, and wants to know what the next question follows."""
+        run, session, answer = self.run, self._session, self.answer
+        if session is None:
+            return
+        named = (answer.usage.session_id if answer.usage else "") or run.session_id
+        run.session_id = named
+        parent_id = answer.message_id if answer.finished else session.parent_id
+        if (named, parent_id) == (session.session_id, session.parent_id):
+            return
         try:
-            await slots.free(parts.agent_id, holder)
-        except RedisError as error:
-            logger.warning("slot not given back, it runs out by itself", run=run.reference, reason=str(error))
+            await self._parts.sessions.adopt(run.question.thread, session, named, parent_id)
+            self._session = Session(session.agent, named, parent_id)
+        except (RedisError, OSError) as error:
+            logger.warning(
+                "session not kept, the next question begins anew", run=run.reference, reason=str(error)
+            )
 
+    # -- recovering --------------------------------------------------------------------------------------
 
-def stopped_early(run: Run, parts: Parts) -> Ending:
-    """The ending of a run that was stopped while it waited behind another."""
-    words = parts.sentences.say("stopped_early", run.question.language, by=run.stop_by)
-    return Ending(State.STOPPED, words, run.stop_by)
+    async def recover(self) -> None:
+        """A worker died after asking: fetch the answer, whose run went on without it."""
+        run, parts = self.run, self._parts
+        agent = Agent(run.backend, run.agent_id)
+        self._session = await parts.sessions.session_of(run.question.thread, agent, named_by_service=True)
+        self._reply.show(self.answer, Progress("working"))
+        logger.info("fetching the answer of a dead worker", run=run.reference, session=run.session_id)
+        async with held(parts.slots, parts.limits.kind(agent), run, lambda place: None, seize=True):
+            await self._fetch(UpstreamError("Cut", "the worker died", begun=True))
+        await self._adopt()
 
+    async def _fetch(self, lost: UpstreamError) -> None:
+        """Read the answer from the service's history until its generation has ended.
 
-def _is_stale(run: Run, parts: Parts) -> bool:
-    return parts.wall() - run.accepted_at > parts.max_age
-
-
-def _stale(run: Run, parts: Parts) -> Ending:
-    minutes = round(parts.max_age / 60)
-    return Ending(State.FAILED, parts.sentences.say("stale", run.question.language, minutes=minutes))
-
-
-def _told(run: Run, control: Control, parts: Parts) -> Ending:
-    say, language = parts.sentences.say, run.question.language
-    if control.stopped_by:
-        words = "stopped" if run.asked_at else "stopped_early"
-        return Ending(State.STOPPED, say(words, language, by=control.stopped_by), control.stopped_by)
-    if not run.asked_at:
-        raise HandOver
-    return Ending(State.INTERRUPTED, say("interrupted", language))
-
-
-def _ending(answer: Answer, run: Run, parts: Parts) -> Ending:
-    """The stream ended by itself: what it said."""
-    if answer.error:
-        return _failure(UpstreamError(answer.error.code, answer.error.message, begun=True), run, parts)
-    nothing = "" if answer.has_text else parts.sentences.say("nothing", run.question.language)
-    return Ending(State.ANSWERED, nothing)
-
-
-def _failure(error: UpstreamError, run: Run, parts: Parts) -> Ending:
-    logger.warning(
-        "upstream failed",
-        run=run.reference,
-        code=error.code,
-        reason=error.message,
-        request_id=error.request_id,
-        status=error.status,
-        begun=error.begun,
-    )
-    return Ending(State.FAILED, parts.sentences.explain(error, run.question.language))
+        Raises:
+            UpstreamError: `lost`, when there is nothing to fetch: what had come stays.
+        """
+        run, parts = self.run, self._parts
+        backend = parts.backends[run.backend]
+        assert isinstance(backend, Followed)
+        fetched = self._so_far()
+        try:
+            async for event in backend.recover(await self._question(), run.message_id, run.asked_at):
+                fetched.apply(event, parts.clock())
+                if len(fetched.text) >= len(self.answer.text):
+                    # What is shown never shrinks while it is fetched.
+                    self.answer = fetched
+                self._reply.show(self.answer, Progress("working"))
+        except UpstreamError as error:
+            logger.warning("answer not fetched", run=run.reference, code=error.code, reason=error.message)
+            raise lost from None
+        self.answer = fetched
+        logger.info("answer fetched", run=run.reference, characters=len(fetched.text))

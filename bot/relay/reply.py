@@ -43,10 +43,14 @@ class Reply(Protocol):
         """Write the final state. Comes back when it is written, or when the platform refuses for good."""
         ...
 
+    async def ended(self) -> Ending | None:
+        """The ending a worker had shown before it died, or was about to: then it stands there now. Else None."""
+        ...
+
     async def recover(self, ending: Ending) -> Ending:
         """Write the final state over what a dead worker left.
 
-        Returns the ending that stands there: another one than given when the worker died after it had shown it.
+        Returns the ending that stands there: another one than given when it had been shown before.
         """
         ...
 

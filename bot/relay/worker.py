@@ -10,11 +10,13 @@ from typing import Any
 from redis import RedisError
 
 from bot import log
-from bot.model.answer import Answer
+from bot.model import record
 from bot.model.ending import Ending, Progress
 from bot.model.question import Thread
 from bot.model.run import Run, State
-from bot.relay.relay import Control, HandOver, Parts, relay, stopped_early
+from bot.relay import endings
+from bot.relay.parts import Parts
+from bot.relay.relay import Control, HandOver, relay
 from bot.relay.reply import CannotPostError, Platform, Reply, Save
 from bot.store.runs import Lease, LeaseLostError, Runs
 
@@ -101,7 +103,7 @@ class Worker:
         try:
             await self._last_read()
             for job in list(self._jobs.values()):
-                if not job.run.asked_at:
+                if not job.run.may_have_begun:
                     job.control.shut_down()
             if self._tasks:
                 logger.info("draining", runs=len(self._tasks), seconds=grace)
@@ -174,7 +176,7 @@ class Worker:
             if lease is None:
                 return  # Somebody holds it; should they be dead, the entry is claimed again later.
             run = await self._runs.get(lease.run_id) if lease.run_id else None
-            if run is None or (self._draining.is_set() and not run.asked_at):
+            if run is None or (self._draining.is_set() and not run.may_have_begun):
                 await self._runs.finish(lease, None)
             else:
                 await self._work(lease, run)
@@ -236,6 +238,7 @@ class Worker:
 
     async def _answer(self, job: _Job) -> None:
         """Relay the run, and keep those informed that wait behind it."""
+        await self._continue(job.run)
         save = self._saver(job.lease, job.run)
         reply = self._platform.reply(job.run, save)
         informing = asyncio.create_task(self._inform(job))
@@ -252,6 +255,14 @@ class Worker:
             await self._runs.finish(job.lease, None)
         else:
             await self._close(job, ending, reply)
+
+    async def _continue(self, run: Run) -> None:
+        """A run that lets a paused one go on is answered in that one's reply, by the same agent."""
+        if not run.question.resumes or run.carried:
+            return
+        if paused := await self._runs.get(run.question.resumes):
+            run.reply_ts, run.carried, run.pending = list(paused.reply_ts), paused.carried, paused.pending
+            run.backend, run.agent_id, run.session_id = paused.backend, paused.agent_id, paused.session_id
 
     async def _relay(self, job: _Job, reply: Reply, save: Save) -> Ending:
         """The relay, and a last resort: a fault of our own ends the run too, or it would be taken up for ever."""
@@ -276,6 +287,7 @@ class Worker:
         run.state, run.ended_at = ending.state, self._parts.wall()
         while True:
             try:
+                await self._parts.count(run)
                 if await self._runs.finish(job.lease, run):
                     job.over = True
                     break
@@ -326,14 +338,15 @@ class Worker:
         run = await self._runs.get(run_id)
         if run is None or run.state.is_final:
             return  # The list is as old as the last beat.
+        await self._continue(run)
         reply = self._platform.reply(run, self._saver(job.lease, run))
         if run.stop_by:
-            ending = stopped_early(run, self._parts)
-            await reply.finish(Answer(), ending)
+            ending = endings.stopped(run, self._parts, run.stop_by, for_good=False)
+            await reply.finish(record.load(run.carried, 0.0), ending)
             run.state, run.ended_at = ending.state, self._parts.wall()
             while not await self._runs.end_waiting(job.lease, run):
                 await reply.restore()
-        elif shown.get(run_id) != place:
+        elif shown.get(run_id) != place and not run.question.resumes:
             shown[run_id] = place
             try:
                 await reply.open(Progress("waiting_thread", place))

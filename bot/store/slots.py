@@ -33,7 +33,7 @@ class Slots:
         Must be called again within `keys.SLOT_LIFE`, or the slot or place goes to others. Raises
         `redis.RedisError` when the server is away.
         """
-        arguments = [holder, kind.limit, keys.SLOT_LIFE, int(seize)]
+        arguments: list[str | int] = [holder, kind.limit, keys.SLOT_LIFE, int(seize)]
         return int(await self._script("slot", self._keys(kind), arguments))
 
     async def free(self, kind: Kind, holder: str) -> None:

@@ -55,7 +55,7 @@ class Worker:
         root = self.workspace.say(ALICE, OPS, "why?")
         question = Question(Thread("T", OPS, root), root, ALICE, "T", "why?", "mention")
         run = Run("0123456789abcdef", question, accepted_at=self.workspace.state.clock())
-        reply = SlackReply(self.client, run, self.save, "DAS Agent", clock=lambda: self.now, sleep=self.sleep)
+        reply = SlackReply(self.client, run, self.save, {"": "DAS Agent"}, clock=lambda: self.now, sleep=self.sleep)
         await reply.open(Progress("working"))
         return reply
 
@@ -126,7 +126,7 @@ async def test_nothing_is_posted_before_the_store_knows_of_it(worker: Worker) ->
     root = worker.workspace.say(ALICE, OPS, "why?")
     question = Question(Thread("T", OPS, root), root, ALICE, "T", "why?", "mention")
     run = Run("0123456789abcdef", question, accepted_at=worker.workspace.state.clock())
-    reply = SlackReply(worker.client, run, worker.save, "DAS Agent", clock=lambda: 0.0, sleep=worker.sleep)
+    reply = SlackReply(worker.client, run, worker.save, {"": "DAS Agent"}, clock=lambda: 0.0, sleep=worker.sleep)
     reply._saved_at = 0.0  # just now: the thread is certainly ours
     worker.away, worker.back_after = True, 3
     opening = asyncio.create_task(reply.open(Progress("working")))

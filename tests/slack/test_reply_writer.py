@@ -47,7 +47,7 @@ class Desk:
         return Run("0123456789abcdef" * 2, question, accepted_at=self.workspace.state.clock(), **more)
 
     def reply(self, run: Run) -> SlackReply:
-        return SlackReply(self.client, run, self.save, "DAS Agent", sleep=no_pause)
+        return SlackReply(self.client, run, self.save, {"": "DAS Agent"}, sleep=no_pause)
 
     @property
     def shown(self) -> list[Message]:

@@ -28,6 +28,7 @@ class Draft:
         answer, progress: the newest state; set them, then `take_in`.
         ending: set when the run has ended; the layout is then the final one.
         elapsed: seconds since the question was asked.
+        backend: the service's name, for the footer.
     """
 
     def __init__(self, run_id: str, language: Language, backend: str) -> None:
@@ -37,7 +38,7 @@ class Draft:
         self.elapsed = 0.0
         self._run_id = run_id
         self._language = language
-        self._backend = backend
+        self.backend = backend
         self._safe = SafeText()
         self._pages = Pages()
         self._folds = Folds(language, run_id)
@@ -82,7 +83,7 @@ class Draft:
         self._version += 1
         page, frame = self._page(number), self.frame()
         if self.ending:
-            footer = layout.footer(self.answer, self._backend, self.elapsed, frame)
+            footer = layout.footer(self.answer, self.backend, self.elapsed, frame)
             return _RUNGS[self._rung](layout.ended(page, frame, self.ending, footer))
         return _RUNGS[self._rung](layout.running(page, frame, self._status(self.elapsed)))
 

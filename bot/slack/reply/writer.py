@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,14 +62,14 @@ class _Message:
 
 
 class SlackReply:
-    """The reply to one run. `save` writes the run's record down; `backend` is the name in the footer."""
+    """The reply to one run. `save` writes the run's record down; `names` are the services', by key."""
 
     def __init__(
         self,
         client: SlackClient,
         run: Run,
         save: Save,
-        backend: str,
+        names: Mapping[str, str],
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -82,7 +82,8 @@ class SlackReply:
         self._began = clock()
         self._saved_at = float("-inf")
         self.wrote_late = False
-        self._draft = Draft(run.id, run.question.language, backend)
+        self._names = names
+        self._draft = Draft(run.id, run.question.language, "")
         self._messages = [_Message(ts) for ts in run.reply_ts]
         self._refused = ""
         self._replaced = 0
@@ -132,24 +133,29 @@ class SlackReply:
             await self._sleep(_PAUSE_SECONDS)
         self._client.budget.forget(self._run.id)
 
+    async def ended(self) -> Ending | None:
+        """The ending a worker had shown before it died, or was about to: then it stands there now. Else None."""
+        payload = json.loads(self._run.shown or "{}")
+        ended, is_leaving = payload.pop("ended", ""), payload.pop("leaving", False)
+        if not ended:
+            return None
+        # The answer was complete; at most its last message is yet to arrive.
+        if is_leaving or self._run.posting or not self._messages:
+            await self._insist_on(payload)
+        return Ending(State(ended))
+
     async def recover(self, ending: Ending) -> Ending:
         """Write the final state over what a dead worker left, or post it when nothing was left.
 
-        Returns the ending that stands there: the one the worker had shown when it died after that.
+        Returns the ending that stands there: the one that had been shown before, if any.
         """
         if not self._run.shown:
             await self.finish(Answer(), ending)
             return ending
+        if shown := await self.ended():
+            return shown
         payload = json.loads(self._run.shown)
-        if ended := payload.pop("ended", ""):
-            # The answer was complete; at most its last message is yet to arrive.
-            ending = Ending(State(ended))
-            is_leaving = payload.pop("leaving", False)
-            if self._messages and not self._run.posting and not is_leaving:
-                return ending
-        else:
-            payload = layout.recovered(payload, self._draft.frame(), ending)
-        await self._insist_on(payload)
+        await self._insist_on(layout.recovered(payload, self._draft.frame(), ending))
         return ending
 
     async def restore(self) -> None:
@@ -268,6 +274,8 @@ class SlackReply:
     def _payload(self, number: int) -> layout.Payload:
         if self._draft.ending is None:
             self._draft.elapsed = self._clock() - self._began
+        # Known once the thread is bound to an agent.
+        self._draft.backend = self._names.get(self._run.backend, "")
         return self._draft.payload(number)
 
     async def _bring_up(self, number: int, priority: Priority) -> None:

@@ -1,0 +1,76 @@
+"""How runs end: which state, and the plain sentence for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot import log
+from bot.model.answer import Answer
+from bot.model.ending import Ending
+from bot.model.run import Run, State
+from bot.relay.parts import Parts
+from bot.upstream.errors import UpstreamError
+
+logger = log.get(__name__)
+
+
+def stopped(run: Run, parts: Parts, by: str, *, for_good: bool) -> Ending:
+    """Somebody stopped it. `for_good`: the service has ended the run, too; else nobody listens any more."""
+    words = "stopped_early"
+    if run.may_have_begun:
+        words = "stopped_for_good" if for_good else "stopped"
+    return Ending(State.STOPPED, parts.sentences.say(words, run.question.language, by=by), by)
+
+
+def interrupted(run: Run, parts: Parts) -> Ending:
+    """The process ended, or its predecessor died, after the question was asked."""
+    return Ending(State.INTERRUPTED, parts.sentences.say("interrupted", run.question.language))
+
+
+def is_stale(run: Run, parts: Parts) -> bool:
+    """Whether it waited too long to be asked still."""
+    return parts.wall() - run.accepted_at > parts.max_age
+
+
+def stale(run: Run, parts: Parts) -> Ending:
+    """It waited too long and was not asked."""
+    minutes = round(parts.max_age / 60)
+    return Ending(State.FAILED, parts.sentences.say("stale", run.question.language, minutes=minutes))
+
+
+def told(answer: Answer, run: Run, parts: Parts) -> Ending:
+    """The stream ended by itself: what it said."""
+    if answer.error:
+        return failed(UpstreamError(answer.error.code, answer.error.message, begun=True), run, parts)
+    if answer.is_paused:
+        return Ending(State.PAUSED)
+    nothing = "" if answer.has_text else parts.sentences.say("nothing", run.question.language)
+    return Ending(State.ANSWERED, nothing)
+
+
+def failed(error: UpstreamError, run: Run, parts: Parts) -> Ending:
+    """The service refused, broke off, or said that it failed."""
+    logger.warning(
+        "upstream failed",
+        run=run.reference,
+        code=error.code,
+        reason=error.message,
+        request_id=error.request_id,
+        status=error.status,
+        begun=error.begun,
+    )
+    return Ending(State.FAILED, parts.sentences.explain(error, run.question.language))
+
+
+def with_cost(ending: Ending, answer: Answer, run: Run, carried: int) -> Ending:
+    """The ending with what it cost, which is noted in the run as well: the service's figure, or an estimate.
+
+    `carried` characters of the answer are of an earlier run.
+    """
+    if not run.may_have_begun:
+        return ending
+    said = answer.usage.characters if answer.usage else None
+    run.estimated = said is None
+    # The services count what goes in and what comes out, tools' results not among it.
+    run.characters = len(run.question.text) + len(answer.text) - carried if said is None else said
+    return replace(ending, characters=run.characters, estimated=run.estimated)
