@@ -8,11 +8,16 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
 import aiohttp
 import pytest
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.demo.workspace import NO_LIMITS, Workspace
@@ -120,6 +125,36 @@ async def connect() -> AsyncIterator[Callable[..., AsyncWebClient]]:
 async def client(workspace: Workspace, connect: Callable[..., AsyncWebClient]) -> AsyncWebClient:
     """The bot's client for `workspace`."""
     return connect(workspace)
+
+
+Attach = Callable[[Workspace, AsyncApp], Awaitable[None]]
+
+
+@pytest.fixture(params=["socket", "http"])
+async def attach(request: pytest.FixtureRequest) -> AsyncIterator[Attach]:
+    """Connects a Bolt app with a workspace, in each of the two ways Slack has."""
+    async with AsyncExitStack() as ends:
+
+        async def make(workspace: Workspace, app: AsyncApp) -> None:
+            if request.param == "socket":
+                handler = AsyncSocketModeHandler(app, workspace.app_token)
+                ends.push_async_callback(handler.close_async)
+                await handler.connect_async()
+                await workspace.connected()
+                return
+
+            async def receive(incoming: web.Request) -> web.Response:
+                return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(incoming)))
+
+            server = web.Application()
+            server.router.add_post("/slack/events", receive)
+            runner = web.AppRunner(server)
+            ends.push_async_callback(runner.cleanup)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            await workspace.configure_http(f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events")
+
+        yield make
 
 
 @pytest.fixture(scope="session")

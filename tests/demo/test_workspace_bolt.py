@@ -1,12 +1,8 @@
 """Slack's Python Bolt works with the local workspace, over Socket Mode and over signed HTTP."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
-from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -54,30 +50,12 @@ def small_bot(workspace: Workspace) -> AsyncApp:
     return app
 
 
-@pytest.fixture(params=["socket", "http"])
-async def workspace(request: pytest.FixtureRequest, make_workspace: Any) -> AsyncIterator[Workspace]:
+@pytest.fixture
+async def workspace(make_workspace: Any, attach: Any) -> Workspace:
     """A workspace with the bot connected in one of the two ways."""
-    workspace = await make_workspace(commands=[Command("/das-ask")])
-    app = small_bot(workspace)
-    if request.param == "socket":
-        handler = AsyncSocketModeHandler(app, workspace.app_token)
-        await handler.connect_async()
-        await workspace.connected()
-        yield workspace
-        await handler.close_async()
-        return
-
-    async def receive(incoming: web.Request) -> web.Response:
-        return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(incoming)))
-
-    server = web.Application()
-    server.router.add_post("/slack/events", receive)
-    runner = web.AppRunner(server)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    await workspace.configure_http(f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events")
-    yield workspace
-    await runner.cleanup()
+    workspace: Workspace = await make_workspace(commands=[Command("/das-ask")])
+    await attach(workspace, small_bot(workspace))
+    return workspace
 
 
 async def test_a_question_grows_into_an_answer_and_its_button_works(workspace: Workspace) -> None:

@@ -21,6 +21,7 @@ CONFIRM_TITLE_MAX = 100
 CONFIRM_TEXT_MAX = 300
 CONFIRM_BUTTON_MAX = 30
 VISIBLE_TO_MAX = 10
+INPUT_MAX = 3_000
 
 
 def _confirm(check: Check, value: Any, at: str) -> None:
@@ -125,6 +126,17 @@ def _boxes(check: Check, element: Json, at: str) -> None:
     _confirm(check, element.get("confirm"), f"{at}/confirm")
 
 
+def _plain_text_input(check: Check, element: Json, at: str) -> None:
+    looks = {"placeholder", "multiline", "focus_on_load", "dispatch_action_config"}
+    bounds = {"initial_value", "min_length", "max_length"}
+    check.object(element, at, {"type"}, {"action_id"} | looks | bounds)
+    plain_text(check, element.get("placeholder"), f"{at}/placeholder", PLACEHOLDER_MAX)
+    check.string(element.get("initial_value"), f"{at}/initial_value", INPUT_MAX, least=0)
+    check.integer(element.get("min_length"), f"{at}/min_length", 0, INPUT_MAX)
+    check.integer(element.get("max_length"), f"{at}/max_length", 1, INPUT_MAX)
+    check.flag(element, at, "multiline", "focus_on_load")
+
+
 def _opaque(check: Check, element: Json, at: str) -> None:
     """Elements this app never sends: their own fields are not looked into."""
     plain_text(check, element.get("placeholder"), f"{at}/placeholder", PLACEHOLDER_MAX)
@@ -140,6 +152,7 @@ _CHECKERS: dict[str, Checker] = {
     "overflow": _overflow,
     "checkboxes": _boxes,
     "radio_buttons": _boxes,
+    "plain_text_input": _plain_text_input,
     **dict.fromkeys(
         (
             "users_select",
@@ -154,7 +167,6 @@ _CHECKERS: dict[str, Checker] = {
             "timepicker",
             "datetimepicker",
             "workflow_button",
-            "plain_text_input",
             "rich_text_input",
             "email_text_input",
             "url_text_input",

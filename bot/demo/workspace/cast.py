@@ -9,6 +9,8 @@ OTHER_TEAM_ID = "T0OTHER0001"
 APP_ID = "A0DASBOT01"
 BOT_ID = "B0DASBOT01"
 BOT_USER_ID = "U0DASBOT01"
+# Whoever Slack itself speaks as; not one of the people.
+SLACKBOT_ID = "USLACKBOT"
 
 
 @dataclass
@@ -26,6 +28,8 @@ class Person:
     color: str = "4bbe2e"
     team_id: str = TEAM_ID
     is_bot: bool = False
+    is_admin: bool = False
+    is_owner: bool = False
 
     @property
     def is_stranger(self) -> bool:
@@ -69,12 +73,12 @@ class Command:
 
 
 def people() -> list[Person]:
-    """The bot, three members and one stranger."""
+    """The bot, three members, of whom one is an admin, and one stranger."""
     return [
         Person(BOT_USER_ID, "das", "das", is_bot=True, tz="Etc/UTC", tz_offset=0, color="1264a3"),
         Person("U0ANA00001", "ana", "Ana", color="e0559a"),
         Person("U0WANG0001", "wangfang", "王芳", "zh-CN", "Asia/Shanghai", 28_800, color="2b8a3e"),
-        Person("U0BEN00001", "ben", "Ben", tz="Europe/London", tz_offset=0, color="d97706"),
+        Person("U0BEN00001", "ben", "Ben", tz="Europe/London", tz_offset=0, color="d97706", is_admin=True),
         Person("U0OLAF0001", "olaf", "Olaf", team_id=OTHER_TEAM_ID, color="7c3aed"),
     ]
 

@@ -42,10 +42,11 @@ def event_callback(state: State, event: Json, channel: Channel) -> Json:
 
 def events_of(state: State, change: Change) -> list[Json]:
     """The events a change means for the app, in Slack's usual order: app_mention, then its twin."""
-    channel = state.channels[change.channel]
     message = change.message
-    heard = BOT_USER_ID in channel.members and message is not None and message.ephemeral_for is None
-    if not heard or message is None:
+    if message is None or message.ephemeral_for is not None or state.token_error:
+        return []
+    channel = state.channels[change.channel]
+    if BOT_USER_ID not in channel.members:
         return []
     if change.kind == "posted":
         return _posted(state, channel, message)
@@ -104,8 +105,13 @@ def command_payload(state: State, person: Person, channel: Channel, command: str
         "api_app_id": cast.APP_ID,
         "is_enterprise_install": "false",
         "response_url": state.new_response_url(target),
-        "trigger_id": state.new_trigger(),
+        "trigger_id": state.new_trigger(person.id),
     }
+
+
+def person_object(person: Person) -> Json:
+    """A person as payloads of clicks and modals name them."""
+    return {"id": person.id, "username": person.name, "name": person.name, "team_id": person.team_id}
 
 
 class NothingToClick(LookupError):
@@ -156,16 +162,11 @@ def click_payload(
     target = ResponseUrl(channel.id, person.id, state.clock(), message.ts, message.thread_ts)
     payload: Json = {
         "type": "block_actions",
-        "user": {
-            "id": person.id,
-            "username": person.name,
-            "name": person.name,
-            "team_id": person.team_id,
-        },
+        "user": person_object(person),
         "api_app_id": cast.APP_ID,
         "token": VERIFICATION_TOKEN,
         "container": container,
-        "trigger_id": state.new_trigger(),
+        "trigger_id": state.new_trigger(person.id),
         "team": {"id": cast.TEAM_ID, "domain": cast.TEAM_DOMAIN},
         "enterprise": None,
         "is_enterprise_install": False,

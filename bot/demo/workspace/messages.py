@@ -169,16 +169,19 @@ def _thread_fields(message: Message, ledger: Ledger) -> Json:
 class Change:
     """Something people or the app may want to hear about.
 
-    For `status`, `message` is None and `status` says what the app shows below a thread.
+    For `status`, `message` is None and `status` says what the app shows below a thread; for `modal`,
+    `view` is what `user` has before them from now on; for `channels`, something about a channel changed.
     """
 
-    kind: Literal["posted", "changed", "deleted", "status"]
-    channel: str
+    kind: Literal["posted", "changed", "deleted", "status", "modal", "channels"]
+    channel: str = ""
     message: Message | None = None
     before: Json | None = None
     """The message object before the change, for `changed` and `deleted`."""
     thread_ts: str | None = None
     status: str = ""
+    user: str = ""
+    view: Json | None = None
 
 
 def posted_by_app(channel: str, ts: str, text: str, blocks: list[Json] | None) -> Message:

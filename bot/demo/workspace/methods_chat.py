@@ -7,7 +7,7 @@ from .arguments import Arguments
 from .blocks import checked_blocks
 from .cast import BOT_ID, BOT_USER_ID
 from .errors import SlackError
-from .messages import Json, Message, as_slack, posted_by_app
+from .messages import Change, Json, Message, as_slack, posted_by_app
 from .state import RESPONSE_URL_LIFE_SECONDS, ResponseUrl, State
 
 # chat.postMessage cuts longer texts silently; chat.update refuses texts above its much lower limit.
@@ -93,7 +93,9 @@ def post_ephemeral(state: State, args: Arguments) -> Json:
 
 def update(state: State, args: Arguments) -> Json:
     """chat.update. Blocks and metadata that are not given stay; an empty list of blocks removes them."""
-    channel = state.channel(args.required("channel"))
+    channel = state.seen_channel(args.required("channel"))
+    if channel.is_archived:
+        raise SlackError("is_inactive")
     message = state.messages.get(channel.id, args.required("ts"))
     if message.bot_id != BOT_ID:
         raise SlackError("cant_update_message")
@@ -118,7 +120,7 @@ def update(state: State, args: Arguments) -> Json:
 
 def delete(state: State, args: Arguments) -> Json:
     """chat.delete."""
-    channel = state.channel(args.required("channel"))
+    channel = state.seen_channel(args.required("channel"))
     message = state.messages.get(channel.id, args.required("ts"))
     if message.bot_id != BOT_ID:
         raise SlackError("cant_delete_message")
@@ -149,6 +151,7 @@ def add_reaction(state: State, args: Arguments) -> Json:
     if BOT_USER_ID in users:
         raise SlackError("already_reacted")
     users.append(BOT_USER_ID)
+    state.tell(Change("changed", message.channel, message))
     return {}
 
 
@@ -161,6 +164,7 @@ def remove_reaction(state: State, args: Arguments) -> Json:
     users.remove(BOT_USER_ID)
     if not users:
         del message.reactions[name]
+    state.tell(Change("changed", message.channel, message))
     return {}
 
 

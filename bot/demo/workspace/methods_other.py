@@ -1,18 +1,11 @@
-"""Web API methods for files, views and the status of a conversation with the app."""
+"""Web API methods for files and for the status of a conversation with the app."""
 
-import json
-
-from . import cast
 from .arguments import Arguments
-from .blocks import checked_view_blocks
 from .cast import BOT_USER_ID
 from .errors import SlackError
 from .messages import Json, posted_by_app
-from .state import SESSION_STATUS_LIFE_SECONDS, TRIGGER_LIFE_SECONDS, File, State
+from .state import SESSION_STATUS_LIFE_SECONDS, File, State
 
-MAX_VIEW_BYTES = 250_000
-MAX_PRIVATE_METADATA = 3_000
-MAX_VIEW_TITLE = 24
 MAX_LOADING_MESSAGES = 10
 SESSION_STATES = ("active", "processing", "suspended", "closed")
 
@@ -67,59 +60,6 @@ def file_object(state: State, file: File) -> Json:
         "url_private": address,
         "url_private_download": address,
     }
-
-
-def _view(args: Arguments, kinds: tuple[str, ...]) -> Json:
-    view = args.structure("view", "invalid_arguments")
-    if not isinstance(view, dict) or view.get("type") not in kinds:
-        raise SlackError("invalid_arguments", ["[ERROR] must be a view of type " + " or ".join(kinds)])
-    if len(json.dumps(view)) > MAX_VIEW_BYTES:
-        raise SlackError("view_too_large")
-    title = view.get("title") or {}
-    if view["type"] == "modal" and not 0 < len(title.get("text", "")) <= MAX_VIEW_TITLE:
-        raise SlackError("invalid_arguments", [f"[ERROR] must be 1 to {MAX_VIEW_TITLE} characters: title"])
-    if len(view.get("private_metadata", "")) > MAX_PRIVATE_METADATA:
-        raise SlackError("invalid_arguments", ["[ERROR] must be less than 3001 characters: private_metadata"])
-    return {**view, "blocks": checked_view_blocks(view.get("blocks"))}
-
-
-def _stored(state: State, view: Json) -> Json:
-    stored = {
-        **view,
-        "id": state.new_id("V"),
-        "team_id": cast.TEAM_ID,
-        "app_id": cast.APP_ID,
-        "bot_id": cast.BOT_ID,
-        "hash": f"{state.clock():.0f}.{state.new_id('h')}",
-        "state": {"values": {}},
-    }
-    state.views[stored["id"]] = stored
-    return stored
-
-
-def views_open(state: State, args: Arguments) -> Json:
-    """views.open: a modal for the person whose click or command the trigger_id came with."""
-    view = _view(args, ("modal",))
-    trigger = state.triggers.get(args.required("trigger_id"))
-    if trigger is None:
-        raise SlackError("invalid_trigger_id")
-    if trigger.used:
-        raise SlackError("exchanged_trigger_id")
-    if state.clock() - trigger.made > TRIGGER_LIFE_SECONDS:
-        raise SlackError("expired_trigger_id")
-    trigger.used = True
-    return {"view": _stored(state, view)}
-
-
-def views_publish(state: State, args: Arguments) -> Json:
-    """views.publish: a person's Home tab."""
-    user = state.person(args.required("user_id"))
-    view = _view(args, ("home",))
-    shown = state.homes.get(user.id)
-    if args.text("hash") and shown and shown["hash"] != args.text("hash"):
-        raise SlackError("hash_conflict")
-    state.homes[user.id] = _stored(state, view)
-    return {"view": state.homes[user.id]}
 
 
 def assistant_status(state: State, args: Arguments) -> Json:

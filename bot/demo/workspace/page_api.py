@@ -14,7 +14,8 @@ from .cast import BOT_USER_ID
 from .errors import SlackError
 from .events import NothingToClick
 from .messages import Change, Json, Message
-from .person_actions import PersonActions
+from .modal_actions import ModalActions
+from .person_actions import OWN_COMMANDS, PersonActions
 from .state import State
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -40,10 +41,14 @@ def message_object(state: State, message: Message) -> Json:
         "edited": message.edited,
         "bot_id": message.bot_id,
         "ephemeral": message.ephemeral_for is not None,
-        "files": message.files,
+        "files": [{"name": file["name"], "url": file["url_private_download"]} for file in message.files],
         "reactions": message.reactions,
     }
     body |= {name: value for name, value in optional.items() if value}
+    if message.stream is not None and message.stream.is_open:
+        body["streaming"] = {"seconds_left": message.stream.ends_at - state.clock()}
+    if message.stream is not None and message.stream.looks_failed:
+        body["looks_failed"] = True
     replies = [] if message.is_reply else state.messages.thread(message.channel, message.ts)
     return body | ({"reply_count": len(replies), "latest_reply": replies[-1].ts} if replies else {})
 
@@ -51,9 +56,10 @@ def message_object(state: State, message: Message) -> Json:
 class PageApi:
     """Serves the page, to this machine only. It has no login: whoever opens it may be anybody."""
 
-    def __init__(self, state: State, people: PersonActions) -> None:
+    def __init__(self, state: State, people: PersonActions, modals: ModalActions) -> None:
         self._state = state
         self._people = people
+        self._modals = modals
         self._streams: set[asyncio.Queue[Change | None]] = set()
         state.listen(self._pass_on)
 
@@ -68,6 +74,10 @@ class PageApi:
             web.post("/page/post", self._guarded(self._post)),
             web.post("/page/command", self._guarded(self._command)),
             web.post("/page/action", self._guarded(self._action)),
+            web.post("/page/delete", self._guarded(self._delete)),
+            web.post("/page/stop", self._guarded(self._stop)),
+            web.post("/page/submit", self._guarded(self._submit)),
+            web.post("/page/close", self._guarded(self._close)),
         ]
 
     def stop(self) -> None:
@@ -127,6 +137,7 @@ class PageApi:
                         "is_im": channel.is_im,
                         "is_ext_shared": channel.is_ext_shared,
                         "bot_is_member": BOT_USER_ID in channel.members,
+                        "is_archived": channel.is_archived,
                         "topic": channel.topic,
                         "members": sorted(channel.members),
                     }
@@ -140,6 +151,10 @@ class PageApi:
                         "description": command.description,
                     }
                     for command in state.commands.values()
+                ],
+                "own_commands": [
+                    {"command": command, "usage_hint": usage, "description": about}
+                    for command, (usage, about) in OWN_COMMANDS.items()
                 ],
             }
         )
@@ -174,6 +189,29 @@ class PageApi:
         )
         return web.json_response({"ok": done.ok} | ({"error": done.error} if done.error else {}))
 
+    async def _delete(self, request: web.Request) -> web.Response:
+        self._people.delete(*_strings(await _body(request), "user", "channel", "ts"))
+        return web.json_response({"ok": True})
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        stopped = self._people.press_stop(*_strings(await _body(request), "user", "channel", "thread_ts"))
+        return web.json_response({"ok": True, "stopped": stopped})
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        values = body.get("values")
+        typed = values if isinstance(values, dict) else {}
+        done = await self._modals.submit(str(body.get("user")), {k: str(v) for k, v in typed.items()})
+        return web.json_response(
+            {"ok": done.ok}
+            | ({"error": done.error} if done.error else {})
+            | ({"errors": done.errors} if done.errors else {})
+        )
+
+    async def _close(self, request: web.Request) -> web.Response:
+        done = await self._modals.close(*_strings(await _body(request), "user"))
+        return web.json_response({"ok": done.ok} | ({"error": done.error} if done.error else {}))
+
     async def _events(self, request: web.Request) -> web.StreamResponse:
         user = request.query.get("user", "")
         response = web.StreamResponse(
@@ -184,6 +222,8 @@ class PageApi:
         self._streams.add(queue)
         try:
             await response.write(b": hello\n\n")
+            if user in self._state.modals:
+                queue.put_nowait(Change("modal", user=user, view=self._state.modals[user]))
             while True:
                 try:
                     change = await asyncio.wait_for(queue.get(), HEARTBEAT_SECONDS)
@@ -203,6 +243,10 @@ class PageApi:
 
     def _shown(self, change: Change, user: str) -> Json | None:
         """A change as the page hears it, or None when it is not for this person."""
+        if change.kind == "modal":
+            return {"type": "modal", "view": change.view} if change.user == user else None
+        if change.kind == "channels":
+            return {"type": "channels"}
         if user not in self._state.channels[change.channel].members:
             return None
         if change.message is None:

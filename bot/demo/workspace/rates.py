@@ -33,6 +33,7 @@ PER_MINUTE: Mapping[str, float] = {
     "users.list": 20,
     "views.open": 100,
     "views.publish": 100,
+    "views.update": 100,
 }
 NO_LIMITS: Mapping[str, float] = dict.fromkeys([*PER_MINUTE, "chat.postMessage/channel"], math.inf)
 """For tests that are about something else."""

@@ -39,6 +39,8 @@ class Trigger:
     """A trigger_id: when it was made and whether it was used."""
 
     made: float
+    user: str = ""
+    """Who it opens a modal for."""
     used: bool = False
 
 
@@ -84,12 +86,18 @@ class State:
         self.response_urls: dict[str, ResponseUrl] = {}
         self.files: dict[str, File] = {}
         self.views: dict[str, Json] = {}
+        self.modals: dict[str, Json] = {}
+        """The modal each person has before them."""
         self.homes: dict[str, Json] = {}
         """The published Home view by user."""
         self.refused_blocks: set[str] = set()
         """Kinds of block this workspace does not know yet, as some do not while Slack rolls them out."""
         self.refused_streams = ""
         """The error code chat.startStream is refused with; empty: streams are known here."""
+        self.scopes: set[str] = set()
+        """What the bot was granted."""
+        self.token_error = ""
+        """What calls with the bot's token are refused with, once it is dead."""
         self.session_status: dict[tuple[str, str], str] = {}
         """What agents.sessions.setStatus said last, by channel and thread."""
         self._thread_status: dict[tuple[str, str], tuple[str, float]] = {}
@@ -121,6 +129,13 @@ class State:
         channel = self.channel(channel_id)
         if BOT_USER_ID not in channel.members:
             raise SlackError("not_in_channel")
+        return channel
+
+    def seen_channel(self, channel_id: object) -> Channel:
+        """A channel in which the bot may change its own messages; others do not exist for it."""
+        channel = self.channel(channel_id)
+        if BOT_USER_ID not in channel.members:
+            raise SlackError("channel_not_found")
         return channel
 
     def writable_channel(self, channel_id: object) -> Channel:
@@ -171,6 +186,13 @@ class State:
         self.messages.grow(message, text, blocks)
         self.tell(Change("changed", message.channel, message, before))
 
+    def bury(self, message: Message) -> None:
+        """Puts a tombstone in the place of a thread's root, so that its replies keep their thread."""
+        before = as_slack(message, self.messages)
+        message.subtype, message.user, message.files = "tombstone", cast.SLACKBOT_ID, []
+        self.messages.grow(message, "This message was deleted.", None)
+        self.tell(Change("changed", message.channel, message, before))
+
     def delete(self, message: Message) -> None:
         """Takes a message away."""
         before = as_slack(message, self.messages)
@@ -204,10 +226,10 @@ class State:
         """A fresh id in Slack's style, such as `Ev0A1B2C3D4E`."""
         return f"{prefix}0{secrets.token_hex(5).upper()}"
 
-    def new_trigger(self) -> str:
+    def new_trigger(self, user: str = "") -> str:
         """A trigger_id good for one modal."""
         trigger_id = f"{secrets.randbits(40)}.{secrets.randbits(40)}.{secrets.token_hex(16)}"
-        self.triggers[trigger_id] = Trigger(self.clock())
+        self.triggers[trigger_id] = Trigger(self.clock(), user)
         return trigger_id
 
     def new_response_url(self, target: ResponseUrl) -> str:
@@ -222,7 +244,6 @@ class State:
             "real_name": person.real_name,
             "display_name": person.name,
             "team": person.team_id,
-            "email": f"{person.name}@example.com",
         }
         body: Json = {
             "id": person.id,
@@ -235,6 +256,9 @@ class State:
             "tz_label": person.tz,
             "tz_offset": person.tz_offset,
             "is_bot": person.is_bot,
+            "is_admin": person.is_admin,
+            "is_owner": person.is_owner,
+            "is_primary_owner": person.is_owner,
             "is_stranger": person.is_stranger,
             "is_restricted": False,
             "is_ultra_restricted": False,

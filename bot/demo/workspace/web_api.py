@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from . import methods_chat, methods_other, methods_read, methods_stream
+from . import methods_chat, methods_other, methods_read, methods_stream, methods_views
 from .arguments import Arguments, read_arguments, recorded
 from .errors import SlackError
 from .faults import Fault, Faults
@@ -41,14 +41,42 @@ METHODS: Mapping[str, Method] = {
     "team.info": methods_read.team_info,
     "users.info": methods_read.users_info,
     "users.list": methods_read.users_list,
-    "views.open": methods_other.views_open,
-    "views.publish": methods_other.views_publish,
+    "views.open": methods_views.views_open,
+    "views.publish": methods_views.views_publish,
+    "views.update": methods_views.views_update,
 }
-# Told in a header with every answer, as Slack does, so an app can check what it was granted.
+# What a bot of this workspace was granted; told in a header with every answer, as Slack does.
 SCOPES = (
-    "app_mentions:read,assistant:write,channels:history,channels:read,chat:write,commands,files:write,"
-    "im:history,im:read,im:write,reactions:write,team:read,users:read"
+    *("app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write"),
+    *("commands", "files:write", "im:history", "im:read", "im:write", "reactions:write", "team:read"),
+    "users:read",
 )
+# One of these is needed; a method that is not named here needs none.
+SCOPES_OF: Mapping[str, tuple[str, ...]] = {
+    "agents.sessions.setStatus": ("chat:write",),
+    "assistant.threads.setStatus": ("chat:write", "assistant:write"),
+    "bots.info": ("users:read",),
+    "chat.appendStream": ("chat:write",),
+    "chat.delete": ("chat:write",),
+    "chat.postEphemeral": ("chat:write",),
+    "chat.postMessage": ("chat:write",),
+    "chat.startStream": ("chat:write",),
+    "chat.stopStream": ("chat:write",),
+    "chat.update": ("chat:write",),
+    "conversations.history": ("channels:history", "groups:history", "im:history"),
+    "conversations.info": ("channels:read", "groups:read", "im:read"),
+    "conversations.list": ("channels:read", "groups:read", "im:read"),
+    "conversations.members": ("channels:read", "groups:read", "im:read"),
+    "conversations.open": ("im:write",),
+    "conversations.replies": ("channels:history", "groups:history", "im:history"),
+    "files.completeUploadExternal": ("files:write",),
+    "files.getUploadURLExternal": ("files:write",),
+    "reactions.add": ("reactions:write",),
+    "reactions.remove": ("reactions:write",),
+    "team.info": ("team:read",),
+    "users.info": ("users:read",),
+    "users.list": ("users:read",),
+}
 CONNECTIONS_OPEN = "apps.connections.open"
 
 
@@ -65,6 +93,7 @@ class WebApi:
         self._app_token = app_token
         self._open_connection = open_connection
         self._stopping = asyncio.Event()
+        state.scopes = set(SCOPES)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One call."""
@@ -115,6 +144,12 @@ class WebApi:
         wanted = self._app_token if method == CONNECTIONS_OPEN else self._bot_token
         if token != wanted:
             raise SlackError("not_allowed_token_type")
+        if token == self._bot_token and self._state.token_error:
+            raise SlackError(self._state.token_error)
+        needed = SCOPES_OF.get(method, ())
+        if needed and not self._state.scopes.intersection(needed):
+            provided = ",".join(sorted(self._state.scopes))
+            raise SlackError("missing_scope", needed=needed[0], provided=provided)
 
     async def _fail(self, call: Call, fault: Fault) -> web.Response:
         if fault.hang:
@@ -134,4 +169,5 @@ class WebApi:
     ) -> web.Response:
         call.status, call.response = status, body
         self._state.bell.ring()
-        return web.json_response(body, status=status, headers={"X-OAuth-Scopes": SCOPES, **(headers or {})})
+        granted = {"X-OAuth-Scopes": ",".join(sorted(self._state.scopes))}
+        return web.json_response(body, status=status, headers={**granted, **(headers or {})})

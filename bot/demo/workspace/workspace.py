@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 
+from .admin_actions import AdminActions
 from .cast import Channel, Command, Person
 from .delivery import (
     ACK_DEADLINE_SECONDS,
@@ -19,13 +20,14 @@ from .errors import SlackError
 from .events import event_callback, events_of
 from .faults import Fault
 from .http_delivery import HttpDelivery
-from .messages import Change, Ledger, Message
+from .messages import Change, Json, Ledger, Message
 from .methods_chat import respond
+from .modal_actions import ModalActions
 from .page_api import PageApi
 from .person_actions import Done, PersonActions
 from .rates import Rates
 from .socket_mode import SocketMode
-from .state import Call, State
+from .state import Call, File, State
 from .web_api import WebApi
 
 MAX_UPLOAD_BYTES = 64 * 1024 * 1024
@@ -64,8 +66,10 @@ class Workspace:
         self._http: HttpDelivery | None = None
         self._urls = (event_url, command_url, interactivity_url)
         self._dispatcher = Dispatcher(clock, sleep, self.state.bell, redelivery_delays, ack_deadline)
-        self._people = PersonActions(self.state, self._dispatcher)
-        self._page = PageApi(self.state, self._people)
+        self._admin = AdminActions(self.state, self._dispatcher)
+        self._people = PersonActions(self.state, self._dispatcher, self._admin)
+        self._modals = ModalActions(self.state, self._dispatcher)
+        self._page = PageApi(self.state, self._people, self._modals)
         self._api = WebApi(self.state, Rates(clock, rates), bot_token, app_token, self._open_connection)
         self._runner: web.AppRunner | None = None
         self.state.listen(self._tell_app)
@@ -181,6 +185,42 @@ class Workspace:
         """Presses a button and waits for the ack."""
         return await self._people.click(user, channel, ts, action_id, block_id, value)
 
+    async def submit_modal(self, user: str, values: Mapping[str, str]) -> Done:
+        """Submits the modal a person has open, with what they typed or chose by action_id."""
+        return await self._modals.submit(user, values)
+
+    async def close_modal(self, user: str) -> Done:
+        """Closes the modal a person has open."""
+        return await self._modals.close(user)
+
+    def invite_bot(self, user: str, channel: str) -> None:
+        """Makes the bot a member of a channel."""
+        self._admin.invite_bot(user, channel)
+
+    def remove_bot(self, user: str, channel: str) -> None:
+        """Takes the bot out of a channel."""
+        self._admin.remove_bot(user, channel)
+
+    def archive(self, user: str, channel: str, archived: bool = True) -> None:
+        """Archives a channel, or takes it back."""
+        self._admin.archive(user, channel, archived)
+
+    def uninstall_app(self) -> None:
+        """Takes the app out of the workspace; its calls get `account_inactive`."""
+        self._admin.uninstall_app()
+
+    def revoke_tokens(self) -> None:
+        """Revokes the bot's token; its calls get `token_revoked`."""
+        self._admin.revoke_tokens()
+
+    def reinstall_app(self) -> None:
+        """Makes the bot's token good again."""
+        self._admin.reinstall_app()
+
+    def limit_events(self) -> None:
+        """Tells the app that Slack leaves out events of this minute."""
+        self._admin.limit_events()
+
     def replay_event(self, n: int = -1) -> Delivery:
         """Delivers the n-th of `events` once more, with the same event_id, as Slack sometimes does."""
         return self._dispatcher.send("events_api", self.events[n].payload)
@@ -200,6 +240,11 @@ class Workspace:
     ) -> None:
         """Lets the next calls of a method fail; see `Fault`."""
         self._api.faults.add(method, Fault(status, retry_after, error, hang, reset), times)
+
+    @property
+    def scopes(self) -> set[str]:
+        """What the bot was granted; tests may take a scope away."""
+        return self.state.scopes
 
     def refuse_blocks(self, *kinds: str) -> None:
         """From now on messages with blocks of these kinds get `invalid_blocks`; none: all are known."""
@@ -242,6 +287,15 @@ class Workspace:
     def messages(self) -> Ledger:
         """Every message ever written, with all its versions."""
         return self.state.messages
+
+    @property
+    def files(self) -> dict[str, File]:
+        """Every uploaded file by id."""
+        return self.state.files
+
+    def modal(self, user: str) -> Json | None:
+        """The modal a person has before them."""
+        return self.state.modals.get(user)
 
     @property
     def calls(self) -> list[Call]:
@@ -288,7 +342,7 @@ class Workspace:
     # Wiring
 
     def _tell_app(self, change: Change) -> None:
-        if self._runner is None:
+        if self._runner is None or change.message is None:
             return
         channel = self.state.channels[change.channel]
         for event in events_of(self.state, change):
