@@ -29,6 +29,10 @@ LEASE_LIFE = 15_000
 SLOT_LIFE = 15_000
 """The same for a slot and for a place in its queue."""
 FENCE_LIFE = 365 * DAY
+CHOICES_LIFE = 400 * DAY
+"""A chosen agent is forgotten when nobody has asked in the workspace for so long."""
+USAGE_LIFE = 400 * DAY
+"""What a day cost is kept a year and a month, so that a month can be compared with the same one a year ago."""
 
 
 def seen_event(event_id: str) -> str:
@@ -74,6 +78,16 @@ def rate(team: str, lane: str) -> str:
 def rate_closed(team: str, lane: str) -> str:
     """String: there while a 429 of Slack holds for a lane."""
     return f"{rate(team, lane)}:closed"
+
+
+def choices(team: str) -> str:
+    """Hash: the agent chosen for each channel of a workspace, and for the workspace itself."""
+    return f"{PREFIX}choices:{team}"
+
+
+def usage(team: str, day: str) -> str:
+    """Hash: the sums of a day, written YYYY-MM-DD."""
+    return f"{PREFIX}usage:{team}:{day}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,29 +151,6 @@ class Runs:
         """Ask for a run to stop: "stopping", or the final state it already has, or "" if it is unknown."""
         return str(await self._script("stop", [keys.run(run_id)], [user]))
 
-    async def stop_target(self, thread: Thread, ts: str, *, addressed: bool) -> tuple[str, bool]:
-        """Which run a message that says "stop" means, "" for none; and whether this is its first delivery.
-
-        Args:
-            thread: where it was said.
-            ts: the message's own.
-            addressed: whether it is for the bot for sure; else it counts only in a thread the bot answers in.
-        """
-        target, first = await self._script(
-            "stop_target",
-            [
-                keys.seen_message(thread.team, thread.channel, ts),
-                keys.queue(thread.key),
-                keys.thread(thread.key),
-            ],
-            [keys.SEEN_LIFE, int(addressed)],
-        )
-        return str(target), bool(first)
-
-    async def rate(self, run_id: str, user: str, rating: str) -> None:
-        """Keep what somebody thinks of an answer ("like" or "dislike") with its run."""
-        await self._script("keep_rating", [keys.run(run_id)], [f"rating:{user}", rating])
-
     async def current(self, thread: Thread) -> str:
         """The id of the run at the head of a thread's queue, "" when it rests."""
         return str(await self._redis.lindex(keys.queue(thread.key), 0) or "")

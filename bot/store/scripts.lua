@@ -142,17 +142,6 @@ if state ~= 'queued' and state ~= 'running' then return state or '' end
 redis.call('HSETNX', run, 'stop_by', ARGV[1])
 return 'stopping'
 
--- name: stop_target
--- The run that a message "stop" means: the one under way when it was first seen. Its twin and redeliveries mean the
--- same one, never the next. Only the first of them is told when there is none.
-local message, queue, thread = unpack(KEYS)
-local life, addressed = unpack(ARGV)
-if addressed == '0' and redis.call('EXISTS', thread) == 0 then return {'', 0} end
-local earlier = redis.call('GET', message)
-local target = earlier or redis.call('LINDEX', queue, 0) or ''
-redis.call('SET', message, target, 'PX', life)
-return {target, earlier and 0 or 1}
-
 -- name: bind
 -- A thread's agent and session; a thread without gets these. One step: somebody may forget the session meanwhile, and
 -- a key made by half of it would never run out.
@@ -176,17 +165,13 @@ redis.call('PEXPIRE', thread, life)
 return 1
 
 -- name: move
--- The thread's next question goes to another agent, in a new session.
-local thread = KEYS[1]
-local backend, agent, life = unpack(ARGV)
+-- The thread's next question goes to another agent, in a new session. The message that says so counts once.
+local thread, message = unpack(KEYS)
+local backend, agent, life, seen_life = unpack(ARGV)
+if not redis.call('SET', message, 'moved', 'NX', 'PX', seen_life) then return 0 end
 redis.call('HDEL', thread, 'session_id', 'parent_id')
 redis.call('HSET', thread, 'backend', backend, 'agent_id', agent)
 redis.call('PEXPIRE', thread, life)
-return 1
-
--- name: keep_rating
--- Keep a rating with a run, if its record is still there.
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
 
 -- name: forget_workers
@@ -258,3 +243,71 @@ if due > tonumber(redis.call('GET', arrival) or '0') then
   redis.call('SET', arrival, due, 'PX', seconds + burst + 1000)
 end
 return 0
+
+-- name: stop_target
+-- The run that a message "stop" means: the one under way when it was first seen, if its author may stop that, else
+-- the newest they have waiting and not stopped yet. Its twin and redeliveries mean the same one, never the next, and
+-- only the first of them is told when there is none. Whose run is in the way is told, too.
+local message, queue, thread = unpack(KEYS)
+local life, addressed, user, rank, run_prefix = unpack(ARGV)
+if addressed == '0' and redis.call('EXISTS', thread) == 0 then return {'', '', 0} end
+local earlier = redis.call('GET', message)
+if earlier then return {earlier, '', 0} end
+local runs = redis.call('LRANGE', queue, 0, -1)
+local target, owner = '', ''
+if #runs > 0 then
+  owner = redis.call('HGET', run_prefix .. runs[1], 'user') or ''
+  if rank == 'admin' or owner == user then
+    target, owner = runs[1], ''
+  elseif rank == 'unknown' then
+    return {'', owner, 1}
+  else
+    for i = #runs, 2, -1 do
+      local known = redis.call('HMGET', run_prefix .. runs[i], 'user', 'stop_by')
+      if known[1] == user and not known[2] then
+        target, owner = runs[i], ''
+        break
+      end
+    end
+  end
+end
+redis.call('SET', message, target, 'PX', life)
+return {target, owner, 1}
+
+-- name: paused_in
+-- Whether the bot answers in a thread, and its last run if that is paused.
+local last = redis.call('HGET', KEYS[1], 'last')
+if not last then return {redis.call('EXISTS', KEYS[1]), ''} end
+if redis.call('HGET', ARGV[1] .. last, 'state') ~= 'paused' then last = '' end
+return {1, last}
+
+-- name: decide
+-- Who let a paused run go on, when and how; the first to decide stays, and a record that has run out stays gone.
+local run = KEYS[1]
+local user, at, decision = unpack(ARGV)
+if redis.call('EXISTS', run) == 1 and redis.call('HSETNX', run, 'decided_by', user) == 1 then
+  redis.call('HSET', run, 'decided_at', at, 'decision', decision)
+end
+return 1
+
+-- name: keep_opinion
+-- Keep a rating or a comment with a run, if its record is still there.
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+return 1
+
+-- name: count_usage
+-- Add what a run has cost, and was not counted before, to the sums of a day; the estimated part apart as well.
+local run, day = unpack(KEYS)
+local characters, estimated, life = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+if redis.call('EXISTS', run) == 0 then return 0 end
+local before = redis.call('HMGET', run, 'counted', 'counted_estimated')
+local more = characters - tonumber(before[1] or '0')
+local more_estimated = estimated - tonumber(before[2] or '0')
+if not before[1] then redis.call('HINCRBY', day, 'runs', 1) end
+redis.call('HSET', run, 'counted', characters, 'counted_estimated', estimated)
+for i = 4, #ARGV do
+  if more ~= 0 then redis.call('HINCRBY', day, ARGV[i], more) end
+  if more_estimated ~= 0 then redis.call('HINCRBY', day, '~' .. ARGV[i], more_estimated) end
+end
+redis.call('PEXPIRE', day, life)
+return 1

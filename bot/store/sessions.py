@@ -73,10 +73,14 @@ class Sessions:
         """Begin a new session with the thread's next question."""
         await self._redis.hdel(keys.thread(thread.key), "session_id", "parent_id")
 
-    async def move(self, thread: Thread, agent: Agent) -> None:
-        """From its next question on the thread asks another agent, in a new session there."""
-        await self._script(
+    async def move(self, thread: Thread, agent: Agent, ts: str) -> bool:
+        """From its next question on the thread asks another agent, in a new session there.
+
+        `ts` is that of the message that says so; it counts once. Returns whether this was the first time.
+        """
+        moved = await self._script(
             "move",
-            [keys.thread(thread.key)],
-            [agent.backend, agent.agent_id, self._lives.session],
+            [keys.thread(thread.key), keys.seen_message(thread.team, thread.channel, ts)],
+            [agent.backend, agent.agent_id, self._lives.session, keys.SEEN_LIFE],
         )
+        return bool(moved)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from redis.asyncio import Redis
 from bot.model.question import Question, Thread
 from bot.model.run import State
 from bot.store import keys
+from bot.store.choices import Choices
 from bot.store.runs import MOST_WAITING, Runs
-from bot.store.sessions import Sessions
-from bot.store.slots import Slots
+from bot.store.sessions import Agent, Sessions
+from bot.store.slots import Kind, Slots
+from bot.store.usage import Usage
+from bot.store.wishes import Wishes
 
 THREAD = Thread("T1", "C1", "1.000100")
 
@@ -144,7 +148,10 @@ async def test_a_refusal_is_said_once(runs: Runs) -> None:
 async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
     runs: Runs, others: Runs, redis: Redis
 ) -> None:
-    sessions, slots = Sessions(redis, keys.Lives()), Slots(redis, 1)
+    sessions, slots, wishes = Sessions(redis, keys.Lives()), Slots(redis), Wishes(redis)
+    usage, choices = Usage(redis, UTC), Choices(redis)
+    await choices.set("T1", "C1", Agent("rds"))
+    await choices.of("T1", "C1")
     await runs.accept(question(), event_id="Ev1")
     await runs.accept(question(ts="1.2"), event_id="Ev2")
     await runs.accept(question(ts="1.2"), event_id="Ev3")
@@ -160,27 +167,34 @@ async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
             await runs.open_thread(lease, "8.0")
             continue
         await runs.stop(run.id, "U2")
-        await runs.rate(run.id, "U2", "like")
-        session = await sessions.session_of(lease.thread)
-        await sessions.adopt(lease.thread, session, "other")
-        await slots.ask("", "r1")
-        await slots.ask("", "r2")
+        await wishes.rate(run.id, "U2", "like")
+        session = await sessions.session_of(lease.thread, Agent("das"), named_by_service=False)
+        await sessions.adopt(lease.thread, session, "other", "m1")
+        await slots.ask(Kind("das:", 1), "r1")
+        await slots.ask(Kind("das:", 1), "r2")
         run.state, run.asked_at, run.shown = State.RUNNING, 5.0, "{}"
         await runs.save(lease, run)
         run.state = State.ANSWERED
+        await usage.count(run)
         await runs.finish(lease, run)
+        assert await sessions.move(lease.thread, Agent("rds"), "9.0")
+        await wishes.stop_target(lease.thread, "9.1", "U1", "other", addressed=True)
     # What comes late, after the records ran out, must not bring them back without a life.
     await redis.delete(keys.run(leases[0].run_id), keys.thread(THREAD.key))
-    await runs.rate(leases[0].run_id, "U2", "like")
+    await wishes.rate(leases[0].run_id, "U2", "like")
+    await wishes.decide(leases[0].run_id, "U2", "yes")
+    assert run is not None
+    await usage.count(run)
     await runs.stop(leases[0].run_id, "U2")
-    await sessions.adopt(THREAD, session, "other")
+    await sessions.adopt(THREAD, session, "other", "m1")
     known = [
         keys.seen_event("x"), keys.seen_message("x", "x", "x"), keys.run("x"), keys.queue("x"), keys.thread("x"),
         keys.lease("x"), keys.slot("x", "x"), keys.THREADS, keys.FENCE,
+        keys.choices("x"), keys.usage("x", "x"),
     ]  # fmt: skip
     pattern = re.compile("|".join(re.escape(key).replace(":x", ":[^:].*") for key in known))
     found = [str(key) for key in await redis.keys()]
-    assert len(found) >= 14
+    assert len(found) >= 16
     for key in found:
         assert key.startswith("{das-bot}:") and pattern.fullmatch(key), key
         assert await redis.pttl(key) > 0, key

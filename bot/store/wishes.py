@@ -1,0 +1,87 @@
+"""What people want of runs that are there: that they stop, go on, are rated. Every wish is carried out once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from redis.asyncio import Redis
+
+from bot.model.question import Thread
+from bot.store import keys
+from bot.store.scripts import Scripts
+
+Rank = Literal["unknown", "admin", "other"]
+"""Of somebody who wants to stop what they did not ask themselves; to be found out only when that matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopTarget:
+    """Which run a message that says "stop" means.
+
+    Attributes:
+        run_id: "" for none.
+        owner: who asked the current run, when the author may not stop it as far as is known; else "".
+        is_news: whether it was not answered before; its twin and redeliveries stay silent.
+    """
+
+    run_id: str
+    owner: str
+    is_news: bool
+
+
+class Wishes:
+    """People's wishes in the store. All methods raise `redis.RedisError` when the server is away."""
+
+    def __init__(self, redis: Redis, wall: Callable[[], float] = time.time) -> None:
+        self._redis = redis
+        self._script = Scripts(redis)
+        self._wall = wall
+
+    async def stop_target(
+        self, thread: Thread, ts: str, user: str, rank: Rank, *, addressed: bool
+    ) -> StopTarget:
+        """Which run somebody's "stop" means: the thread's current one if they asked it or are an admin, else the
+        newest one they have waiting there.
+
+        Args:
+            thread: where it was said.
+            ts: the message's own; its twin and redeliveries mean the same run, never the next one.
+            user: who said it.
+            rank: with "unknown" the current run is found only if they asked it; otherwise its owner is told and
+                nothing remembered.
+            addressed: whether it is for the bot for sure; else it counts only in a thread the bot answers in.
+        """
+        run_id, owner, is_news = await self._script(
+            "stop_target",
+            [
+                keys.seen_message(thread.team, thread.channel, ts),
+                keys.queue(thread.key),
+                keys.thread(thread.key),
+            ],
+            [keys.SEEN_LIFE, int(addressed), user, rank, keys.run("")],
+        )
+        return StopTarget(str(run_id), str(owner), bool(is_news))
+
+    async def paused_in(self, thread: Thread) -> tuple[bool, str]:
+        """Whether the bot answers in a thread, and the id of its last run if that is paused, else ""."""
+        known, run_id = await self._script("paused_in", [keys.thread(thread.key)], [keys.run("")])
+        return bool(known), str(run_id)
+
+    async def decided_by(self, run_id: str) -> str:
+        """Who let a paused run go on, "" as long as nobody has."""
+        return str(await self._redis.hget(keys.run(run_id), "decided_by") or "")
+
+    async def decide(self, run_id: str, user: str, decision: str) -> None:
+        """Write down who let a paused run go on, when, and with which words. The first one stays."""
+        await self._script("decide", [keys.run(run_id)], [user, f"{self._wall():.3f}", decision])
+
+    async def rate(self, run_id: str, user: str, rating: str) -> None:
+        """Keep what somebody thinks of an answer ("like" or "dislike") with its run; the last word counts."""
+        await self._script("keep_opinion", [keys.run(run_id)], [f"rating:{user}", rating])
+
+    async def comment(self, run_id: str, user: str, text: str) -> None:
+        """Keep what somebody wrote about an answer with its run; the last word counts."""
+        await self._script("keep_opinion", [keys.run(run_id)], [f"comment:{user}", text])

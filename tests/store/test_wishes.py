@@ -1,0 +1,118 @@
+"""What people want of runs: whose "stop" means which run, and who let a paused one go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.model.question import Question, Thread
+from bot.model.run import State
+from bot.store import keys
+from bot.store.runs import Runs
+from bot.store.wishes import StopTarget, Wishes
+
+THREAD = Thread("T1", "C1", "1.0")
+ANA, BEN, EVE = "U1", "U2", "U3"
+
+
+async def queue(runs: Runs, *users: str) -> list[str]:
+    """Runs of one thread by these people, the first one current; their ids."""
+    accepted = [
+        await runs.accept(Question(THREAD, f"1.{number}", user, "T1", "why?", "thread"))
+        for number, user in enumerate(users)
+    ]
+    return [each.run_id for each in accepted]
+
+
+@pytest.mark.parametrize(
+    ("user", "rank", "means"),
+    [
+        (ANA, "unknown", 0),
+        (ANA, "other", 0),
+        (EVE, "admin", 0),
+        (BEN, "admin", 0),
+        (BEN, "other", 3),
+        (EVE, "other", None),
+    ],
+)
+async def test_whose_stop_means_which_run(
+    redis: Redis, runs: Runs, user: str, rank: Any, means: int | None
+) -> None:
+    ids = await queue(runs, ANA, BEN, ANA, BEN)
+    wishes = Wishes(redis)
+    target = await wishes.stop_target(THREAD, "2.0", user, rank, addressed=False)
+    wanted = "" if means is None else ids[means]
+    assert target == StopTarget(wanted, "" if wanted else ANA, True)
+    # Delivered again it means the same, whatever has happened since.
+    await redis.lpop(keys.queue(THREAD.key))
+    again = await wishes.stop_target(THREAD, "2.0", user, rank, addressed=False)
+    assert (again.run_id, again.is_news) == (wanted, False)
+
+
+async def test_somebody_of_unknown_rank_is_not_answered_yet(redis: Redis, runs: Runs) -> None:
+    ids = await queue(runs, ANA, BEN)
+    wishes = Wishes(redis)
+    for _ in range(2):
+        target = await wishes.stop_target(THREAD, "2.0", BEN, "unknown", addressed=True)
+        assert target == StopTarget("", ANA, True)
+    assert (await wishes.stop_target(THREAD, "2.0", BEN, "other", addressed=True)).run_id == ids[1]
+
+
+async def test_a_second_stop_means_the_next_one_waiting(redis: Redis, runs: Runs) -> None:
+    ids = await queue(runs, ANA, BEN, BEN)
+    wishes = Wishes(redis)
+    found = []
+    for ts in ("2.0", "2.1", "2.2"):
+        target = await wishes.stop_target(THREAD, ts, BEN, "other", addressed=True)
+        found.append(target.run_id)
+        await runs.stop(target.run_id, BEN)
+    assert found == [ids[2], ids[1], ""]
+
+
+async def test_a_stop_where_nothing_runs_is_answered_once_and_only_where_the_bot_is(redis: Redis) -> None:
+    wishes = Wishes(redis)
+    assert await wishes.stop_target(THREAD, "2.0", ANA, "unknown", addressed=False) == StopTarget(
+        "", "", False
+    )
+    assert await wishes.stop_target(THREAD, "2.0", ANA, "unknown", addressed=True) == StopTarget("", "", True)
+    assert await wishes.stop_target(THREAD, "2.0", ANA, "unknown", addressed=True) == StopTarget(
+        "", "", False
+    )
+
+
+async def test_the_last_run_of_a_thread_when_it_is_paused(redis: Redis, runs: Runs) -> None:
+    wishes = Wishes(redis)
+    assert await wishes.paused_in(THREAD) == (False, "")
+    first, second = await queue(runs, ANA, BEN)
+    assert await wishes.paused_in(THREAD) == (True, "")
+    await redis.hset(keys.run(second), "state", State.PAUSED)
+    assert await wishes.paused_in(THREAD) == (True, second)
+    await redis.hset(keys.run(second), "state", State.ANSWERED)
+    await redis.hset(keys.run(first), "state", State.PAUSED)
+    assert await wishes.paused_in(THREAD) == (True, "")
+    await redis.delete(keys.run(second))
+    assert await wishes.paused_in(THREAD) == (True, "")
+
+
+async def test_who_decided_first_stays_written_down(redis: Redis, runs: Runs) -> None:
+    wishes = Wishes(redis, wall=lambda: 1_700_000_000.5)
+    (run_id,) = await queue(runs, ANA)
+    assert await wishes.decided_by(run_id) == ""
+    await wishes.decide(run_id, BEN, "restart it")
+    await wishes.decide(run_id, EVE, "do not")
+    assert await wishes.decided_by(run_id) == BEN
+    record: Any = await redis.hgetall(keys.run(run_id))
+    assert (record["decided_at"], record["decision"]) == ("1700000000.500", "restart it")
+    assert await runs.get(run_id) is not None
+
+
+async def test_opinions_are_kept_with_the_run_and_the_last_one_counts(redis: Redis, runs: Runs) -> None:
+    wishes = Wishes(redis)
+    (run_id,) = await queue(runs, ANA)
+    await wishes.rate(run_id, BEN, "like")
+    await wishes.rate(run_id, BEN, "dislike")
+    await wishes.comment(run_id, BEN, "the wrong table")
+    record: Any = await redis.hgetall(keys.run(run_id))
+    assert (record[f"rating:{BEN}"], record[f"comment:{BEN}"]) == ("dislike", "the wrong table")
