@@ -48,7 +48,7 @@ def plan(question: str, memory: Memory | None) -> Plan:
     """Decide on the answer to `question` in a session of which `memory` is known (None: a new one)."""
     named = instance_in(question)
     words = _INSTANCE.sub(" ", question.lower())
-    chinese, topic, intent = is_chinese(question), _topic(words), _intent(words)
+    chinese, topic, intent = is_chinese(question), _topic(words), intent_in(words)
     turns = memory.turns + 1 if memory else 1
     before = memory.topic if memory else None
     if memory and before and named in ("", memory.instance) and _follows(before, topic, intent, named):
@@ -75,19 +75,21 @@ def _follows(before: Topic, topic: Topic | None, intent: Intent | None, named: s
 
 def _topic(words: str) -> Topic | None:
     """The topic most of whose keywords occur; the earlier one when two are equal."""
-    hits = [(sum(_occurs(keyword, words) for keyword in topic.keywords), topic) for topic in TOPICS]
+    hits = [(sum(occurs(keyword, words) for keyword in topic.keywords), topic) for topic in TOPICS]
     best = max(hits, key=lambda hit: hit[0])
     return best[1] if best[0] else None
 
 
-def _intent(words: str) -> Intent | None:
+def intent_in(words: str) -> Intent | None:
+    """What a follow-up asks for; `words` are in lower case."""
     for intent, phrases in _INTENTS.items():
-        if any(_occurs(phrase, words) for phrase in phrases):
+        if any(occurs(phrase, words) for phrase in phrases):
             return intent
     return None
 
 
-def _occurs(keyword: str, words: str) -> bool:
+def occurs(keyword: str, words: str) -> bool:
+    """Whether a word that begins with `keyword`, or Chinese characters, stand in `words` (in lower case)."""
     if keyword.isascii():
         return re.search(rf"(?<![a-z0-9]){re.escape(keyword)}", words) is not None
     return keyword in words

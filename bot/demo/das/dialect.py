@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from bot.demo.upstream.faults import UNBOUND
 from bot.demo.upstream.wire import Dialect, Frame
 
-_MESSAGES = {UNBOUND: "The agent is not bound to any database instance. Bind one in the DAS console."}
+UNBOUND = -1810006
+"""The code when the agent is bound to no instance."""
+
+_UNBOUND = "The agent is not bound to any database instance. Bind one in the DAS console."
 _FAILED = "agent run aborted by the service"
 
 
-def _custom_error(code: int) -> Frame:
-    value = {"Code": code, "Message": _MESSAGES.get(code, _FAILED)}
-    return {"Type": "CUSTOM", "Name": "error", "Value": value}
+def _error(code: int | str | None) -> tuple[int | str, str]:
+    if code is None or code == UNBOUND:
+        return UNBOUND, _UNBOUND
+    return code, _FAILED
+
+
+def _custom_error(code: int | str | None) -> Frame:
+    number, words = _error(code)
+    return {"Type": "CUSTOM", "Name": "error", "Value": {"Code": number, "Message": words}}
 
 
 def _huge(characters: int) -> Frame:
@@ -35,13 +43,18 @@ def message(answer: str, event: str = "agent_message", **metadata: object) -> Fr
     return {"Answer": answer, "Metadata": metadata, "Event": event}
 
 
+def _legacy_error(code: int | str | None) -> Frame:
+    number, words = _error(code)
+    return message(words, "error", Code=str(number))
+
+
 LEGACY = Dialect(
     prefix="data:",
     done=False,
     heartbeat=message(""),
     unknown=message("", "agent_plan", Steps=3),
     huge=lambda characters: message("", Trace="x" * characters),
-    error=lambda code: message(_MESSAGES.get(code, _FAILED), "error", Code=str(code)),
+    error=_legacy_error,
     exception=message(_FAILED, "error", Code="AgentRunAborted"),
     ends=lambda frame: frame.get("Event") == "summary",
 )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.demo.upstream.script import Action, Agent, Say, Think, Together, Tool, fill
+from bot.demo.upstream.script import Action, Agent, Say, Think, Together, Tool, compact, fill, pieces
 from bot.demo.upstream.wire import Frame, Timed
 
 HEARTBEAT = 2.0
@@ -117,7 +115,7 @@ class Run:
         start = {"Type": "TEXT_MESSAGE_START", "Role": "assistant", "MessageId": message}
         frames = [Timed(at, voice.sign(start))]
         # Faster speech comes in larger pieces, as from a service that batches its tokens.
-        for piece in self._pieces(text, 3, max(24, int(action.speed / 10))):
+        for piece in pieces(text, self.dice, 3, max(24, int(action.speed / 10))):
             at += len(piece) / speed
             content = {"Type": "TEXT_MESSAGE_CONTENT", "MessageId": message, "Delta": piece}
             frames.append(Timed(at, voice.sign(content)))
@@ -141,7 +139,7 @@ class Run:
         if message:
             start["ParentMessageId"] = message
         frames = [Timed(at, voice.sign(start))]
-        for piece in self._pieces(self.fill(_compact(arguments)), 3, 24):
+        for piece in pieces(self.fill(compact(arguments)), self.dice, 3, 24):
             at += ARGUMENT_PACE
             piece_frame = {"Type": "TOOL_CALL_ARGS", "ToolCallId": call, "Delta": piece}
             frames.append(Timed(at, voice.sign(piece_frame)))
@@ -149,7 +147,7 @@ class Run:
         return frames
 
     def _result(self, call: str, result: Any, error: str, voice: Voice) -> Frame:
-        text = result if isinstance(result, str) else _compact(result)
+        text = result if isinstance(result, str) else compact(result)
         frame: Frame = {"Type": "TOOL_CALL_RESULT", "ToolCallId": call, "MessageId": self._id("tm-")}
         frame |= {"Role": "tool", "Content": self.fill(text)}
         if error:
@@ -194,13 +192,3 @@ class Run:
 
     def _id(self, prefix: str) -> str:
         return f"{prefix}{self.dice.getrandbits(64):016x}"
-
-    def _pieces(self, text: str, least: int, most: int) -> Iterator[str]:
-        while text:
-            size = self.dice.randint(least, most)
-            yield text[:size]
-            text = text[size:]
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

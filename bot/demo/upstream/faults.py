@@ -8,13 +8,13 @@ from typing import Literal
 
 from bot.demo.upstream.refusal import Refusal
 
-UNBOUND = -1810006
-"""DAS's error code when the agent is bound to no instance."""
-
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong with an answer. Counts are frames before it; None, 0 and False mean it goes right.
+    """What goes wrong with an answer; None, 0 and False mean it goes right.
+
+    `…_after` counts the frames that come before; a count beyond the end means right before the end, but for
+    `hang_after` and `malformed_after`.
 
     The request:
         refuse: answer with this instead of a stream, whatever its status (200 too).
@@ -23,7 +23,7 @@ class Faults:
 
     The run:
         error_after, error_code: end with the service's error frame (DAS: CUSTOM error, older DAS: Event
-            error, RDS: Event error).
+            error, RDS: Event error); without a code DAS says that the agent is bound to no instance.
         exception_after: end in the other way the service has (DAS: RUN_ERROR, older DAS: Event error with a
             text as code, RDS: the name of an exception as Event).
         hang_after: the agent itself does nothing more until `resume()`.
@@ -52,7 +52,7 @@ class Faults:
     session_expired: bool = False
     session_replaced: bool = False
     error_after: int | None = None
-    error_code: int = UNBOUND
+    error_code: int | str | None = None
     exception_after: int | None = None
     hang_after: int | None = None
     malformed_after: int | None = None

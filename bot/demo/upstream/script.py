@@ -1,16 +1,18 @@
 """The vocabulary that scripted diagnoses are written in: what the agent does, and what it can be asked next.
 
-Scripts are data. Strings may hold `{instance}`, the instance id in question, and `{clock-38}`, the wall time
-38 minutes ago. Text for people comes in English and Chinese; what tools return is the same for both.
+Scripts are data. Strings may hold `{instance}`, the instance id in question, `{clock-38}`, the wall time 38
+minutes ago, and `{moment-38}`, the same with its date in UTC. Text for people comes in English and Chinese; what tools return is the same for both.
 """
 
 from __future__ import annotations
 
 import enum
+import json
+import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, NamedTuple
 
 BEIJING = timezone(timedelta(hours=8))
@@ -19,7 +21,7 @@ BEIJING = timezone(timedelta(hours=8))
 WRITING_SPEED = 240.0
 """Characters of English a second: about sixty tokens, the speed of a mid-sized model."""
 
-_CLOCK = re.compile(r"\{clock-(\d+)\}")
+_TIME = re.compile(r"\{(clock|moment)-(\d+)\}")
 
 
 class Text(NamedTuple):
@@ -112,7 +114,23 @@ class Topic:
 def fill(text: str, instance: str, moment: float, zone: tzinfo = BEIJING) -> str:
     """`text` with the instance id and the wall times put in, seen at `moment` (Unix time in seconds)."""
 
-    def clock(minutes: re.Match[str]) -> str:
-        return datetime.fromtimestamp(moment - 60 * int(minutes[1]), zone).strftime("%H:%M")
+    def wall(found: re.Match[str]) -> str:
+        seconds = moment - 60 * int(found[2])
+        if found[1] == "clock":
+            return datetime.fromtimestamp(seconds, zone).strftime("%H:%M")
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
-    return _CLOCK.sub(clock, text.replace("{instance}", instance))
+    return _TIME.sub(wall, text.replace("{instance}", instance))
+
+
+def pieces(text: str, dice: random.Random, least: int, most: int) -> Iterator[str]:
+    """`text` as a model writes it: in pieces of `least` to `most` characters."""
+    while text:
+        size = dice.randint(least, most)
+        yield text[:size]
+        text = text[size:]
+
+
+def compact(value: Any) -> str:
+    """JSON as the services write it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -240,12 +240,12 @@ class Service(ABC):
             wire = Wire(dialect, faults)
             async with aclosing(_pieces(wire, frames)) as pieces:
                 async for piece in pieces:
-                    if received.frames_sent == faults.cut_after:
+                    if _due(faults.cut_after, received, wire):
                         received.outcome = "cut"
                         return await _cut(request, response, faults)
-                    if received.frames_sent == faults.silent_after:
+                    if _due(faults.silent_after, received, wire):
                         await self._resumed.wait()
-                    if received.frames_sent == faults.endless_after:
+                    if _due(faults.endless_after, received, wire):
                         await self._beat_for_ever(response, wire, faults, received)
                     await _write(response, piece, faults)
                     received.frames_sent += 1
@@ -282,6 +282,10 @@ async def _pieces(wire: Wire, frames: AsyncIterator[Frame]) -> AsyncGenerator[by
             yield piece
     for piece in wire.close():
         yield piece
+
+
+def _due(after: int | None, received: Received, wire: Wire) -> bool:
+    return after is not None and (received.frames_sent >= after or wire.ended)
 
 
 async def _write(response: web.StreamResponse, data: bytes, faults: Faults) -> None:

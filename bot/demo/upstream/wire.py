@@ -35,7 +35,7 @@ class Dialect:
     heartbeat: Frame
     unknown: Frame
     huge: Callable[[int], Frame]
-    error: Callable[[int], Frame]
+    error: Callable[[int | str | None], Frame]
     exception: Frame
     ends: Callable[[Frame], bool]
 
@@ -46,21 +46,23 @@ def spoil(frames: list[Timed], faults: Faults, dialect: Dialect) -> list[Timed]:
         (faults.error_after, dialect.error(faults.error_code)),
         (faults.exception_after, dialect.exception),
     )
+    end = next(number for number, timed in enumerate(frames) if dialect.ends(timed.frame))
     for after, failure in failures:
-        if after is not None and after < len(frames):
-            return [*frames[:after], Timed(frames[after].at, dict(failure))]
+        if after is not None:
+            place = min(after, end)
+            return [*frames[:place], Timed(frames[place].at, dict(failure))]
     return frames
 
 
 class Wire:
-    """The bytes of one stream, frame by frame. `sent` counts frames, also those that a fault inserted."""
+    """The bytes of one stream, frame by frame; `ended` once the one that ends the run is reached."""
 
     def __init__(self, dialect: Dialect, faults: Faults) -> None:
-        self.sent = 0
+        self.ended = False
         self._dialect = dialect
         self._faults = faults
         self._given = 0
-        self._ended = False
+        self._begun = False
 
     def encode(self, frame: Frame) -> Iterator[bytes]:
         """What stands on the wire for the next frame: usually one piece, one more for each inserted frame."""
@@ -79,7 +81,7 @@ class Wire:
             yield self._lines(": keep-alive", "")
             yield self._lines("event: ping", "")
         if self._dialect.ends(frame):
-            self._ended = True
+            self.ended = True
             if faults.no_end:
                 return
         yield self._data(_json(frame))
@@ -90,7 +92,7 @@ class Wire:
     def close(self) -> Iterator[bytes]:
         """What follows the last frame: `[DONE]`, when the run reached its end and the service sends one."""
         done = self._dialect.done if self._faults.done is None else self._faults.done
-        if done and self._ended and not self._faults.no_end:
+        if done and self.ended and not self._faults.no_end:
             yield self._data("[DONE]")
 
     def _data(self, text: str) -> bytes:
@@ -98,8 +100,8 @@ class Wire:
 
     def _lines(self, *lines: str) -> bytes:
         end = "\r\n" if self._faults.crlf else "\n"
-        bom = BOM if self._faults.bom and not self.sent else b""
-        self.sent += 1
+        bom = BOM if self._faults.bom and not self._begun else b""
+        self._begun = True
         return bom + "".join(line + end for line in lines).encode()
 
 

@@ -1,0 +1,1 @@
+"""RDS Copilot's scripts, one subject a file."""
