@@ -1,4 +1,4 @@
-"""The demo: a local workspace, a simulated DAS Agent, and the real bot between them as a process of its own."""
+"""The demo: a local workspace, simulated agents, and the real bot between them as a process of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.demo.das import DEMO_CREDENTIAL, SimulatedDas
+from bot.demo.rds import SimulatedRds
 from bot.demo.workspace import Command, Workspace
 
 DRAIN_SECONDS = 2
@@ -29,13 +30,13 @@ _COMMAND = (sys.executable, "-m", "bot", "run", "--env-file", os.devnull)
 
 
 class Stage:
-    """The two doubles with the bot's process between them, for the demo and for tests.
+    """The doubles with the bot's process between them, for the demo and for tests.
 
     Args:
         data_dir: where the bot's embedded server keeps its data; whoever made the folder stops that server.
         commands: name, usage hint and description of the bot's slash commands.
-        pace: factor on the simulated agent's times.
-        concurrency: runs the agent allows at once, and the bot opens.
+        pace: factor on the simulated agents' times.
+        concurrency: runs each agent allows at once, and the bot opens.
         env: more of the bot's environment, or another value for what `environment` gives.
         workspace: options of `Workspace`.
     """
@@ -53,6 +54,7 @@ class Stage:
         known = [Command(name, description, usage) for name, usage, description in commands]
         self.workspace = Workspace(commands=known, **(workspace or {}))
         self.das = SimulatedDas(pace=pace, concurrency=concurrency)
+        self.rds = SimulatedRds(pace=pace, concurrency=concurrency)
         self.bot: asyncio.subprocess.Process | None = None
         self._data_dir = data_dir
         self._env = env or {}
@@ -65,6 +67,7 @@ class Stage:
         """
         await self.workspace.start(port=port)
         await self.das.start()
+        await self.rds.start()
 
     async def start_bot(self, log: int | None = None) -> asyncio.subprocess.Process:
         """Start the bot; returns when it is connected, or when it has ended by itself.
@@ -72,7 +75,7 @@ class Stage:
         Args:
             log: file descriptor for what it writes, or `DEVNULL`; None lets it write to ours.
         """
-        env = environment(self.workspace, self.das, self.das.concurrency, self._data_dir)
+        env = environment(self.workspace, self.das, self.das.concurrency, self._data_dir, self.rds)
         env.update(self._env)
         # A session of its own: Ctrl-C in the terminal reaches us alone, and we end the bot once.
         self.bot = bot = await asyncio.create_subprocess_exec(
@@ -104,6 +107,7 @@ class Stage:
         """End the bot, then the doubles."""
         await self.end_bot()
         await self.das.stop()
+        await self.rds.stop()
         await self.workspace.stop()
 
 
@@ -141,13 +145,22 @@ async def _show(stage: Stage, *, browser: bool, as_json: bool) -> int:
     """The bot's life between the doubles; its exit code, as a shell would tell it."""
     bot = await stage.start_bot()
     if bot.returncode is None:
-        _announce(stage.workspace.url, stage.das.url, browser=browser, as_json=as_json)
+        _announce(stage, browser=browser, as_json=as_json)
     code = await bot.wait()
     return code if code >= 0 else 128 - code
 
 
-def environment(workspace: Workspace, das: SimulatedDas, concurrency: int, data_dir: Path) -> dict[str, str]:
-    """The environment in which the real bot works against the two doubles. Only addresses and keys differ."""
+def environment(
+    workspace: Workspace,
+    das: SimulatedDas,
+    concurrency: int,
+    data_dir: Path,
+    rds: SimulatedRds | None = None,
+) -> dict[str, str]:
+    """The environment in which the real bot works against the doubles. Only addresses and keys differ.
+
+    Without `rds` the bot offers no RDS Copilot.
+    """
     own = {
         "SLACK_BOT_TOKEN": workspace.bot_token,
         "SLACK_APP_TOKEN": workspace.app_token,
@@ -162,15 +175,18 @@ def environment(workspace: Workspace, das: SimulatedDas, concurrency: int, data_
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": DEMO_CREDENTIAL.secret,
         "DRAIN_SECONDS": str(DRAIN_SECONDS),
     }
+    if rds:
+        own |= {"RDS_ENDPOINT": rds.url, "RDS_CONCURRENCY": str(concurrency)}
     # Nothing of a real workspace or account that may be set here shall reach the demo.
-    foreign = ("SLACK_", "DAS_", "ALIBABA_CLOUD_", "ALLOWED_", "REDIS_", "ALLOW_EXTERNAL")
+    foreign = ("SLACK_", "DAS_", "RDS_", "ALIBABA_CLOUD_", "ALLOWED_", "REDIS_", "ALLOW_EXTERNAL")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**clean, **own, "NO_PROXY": "127.0.0.1,localhost"}
 
 
-def _announce(page: str, das: str, *, browser: bool, as_json: bool) -> None:
+def _announce(stage: Stage, *, browser: bool, as_json: bool) -> None:
+    page = stage.workspace.url
     if as_json:
-        print(json.dumps({"page": page, "das": das}), flush=True)
+        print(json.dumps({"page": page, "das": stage.das.url, "rds": stage.rds.url}), flush=True)
     else:
         print(
             f"\n  The workspace is open at  {page}\n"

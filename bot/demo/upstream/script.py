@@ -1,7 +1,8 @@
 """The vocabulary that scripted diagnoses are written in: what the agent does, and what it can be asked next.
 
 Scripts are data. Strings may hold `{instance}`, the instance id in question, `{clock-38}`, the wall time 38
-minutes ago, and `{moment-38}`, the same with its date in UTC. Text for people comes in English and Chinese; what tools return is the same for both.
+minutes ago, and `{moment-38}`, the same with its date in UTC. Text for people comes in English and Chinese;
+what tools return is the same for both.
 """
 
 from __future__ import annotations
