@@ -18,6 +18,8 @@ from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bot.store import address
+
 ENV_FILE = ".env"
 BACKENDS = ("das", "das-legacy", "rds")
 """The services, by their names in commands."""
@@ -59,7 +61,8 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         "embedded",
         repr=False,
-        description="redis://, rediss:// or unix:// URL; `embedded` runs a server in DATA_DIR",
+        description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// URL; "
+        "`embedded` runs a server in DATA_DIR",
     )
     data_dir: Path = Field(
         Path("~/.local/share/das-bot"),
@@ -258,12 +261,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: str) -> str:
-        if value != "embedded" and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must be redis://, rediss://, unix:// or the word embedded")
-        if value.startswith("redis") and not _has_host(value):
-            raise ValueError(
-                "must be redis://:password@host:port/number; write %23, %2F, %3F or %40 for # / ? or @ in a password"
-            )
+        if value != "embedded":
+            address.parse(value)
         return value
 
     @field_validator("data_dir")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis as sync_redis
@@ -72,3 +75,158 @@ def valkey_url(valkey_server: str) -> str:
     """An empty store, for tests whose subject is not the store."""
     sync_redis.Redis.from_url(valkey_server).flushall()
     return valkey_server
+
+
+# -- several servers -------------------------------------------------------------------------------------
+
+
+def _until(predicate: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if predicate():
+                return
+        except sync_redis.RedisError:
+            pass
+        assert time.monotonic() < deadline, f"{what} did not come true"
+        time.sleep(0.01)
+
+
+@dataclass
+class Fleet:
+    """Servers on ports of this machine that a test may kill. `client` is a plain one of a single server."""
+
+    folder: Path
+    binary: str
+    servers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, *options: str) -> int:
+        """One more server; returns its port."""
+        port = free_port()
+        folder = self.folder / str(port)
+        folder.mkdir()
+        command = [self.binary, "--port", str(port), "--save", "", "--dir", str(folder), *options]
+        self.servers[port] = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _until(lambda: self.client(port).ping(), f"server on {port}")
+        return port
+
+    def sentinel(self, primary: int, *lines: str) -> int:
+        """A Sentinel that watches `primary` under the name "main"."""
+        port = free_port()
+        watch = f"monitor main 127.0.0.1 {primary} 1"
+        config = [f"port {port}", f"dir {self.folder}", f"sentinel {watch}", *lines]
+        # Patience enough for a busy machine, and little enough for a test.
+        config += ["sentinel down-after-milliseconds main 500", "sentinel failover-timeout main 2000"]
+        path = self.folder / f"sentinel-{port}.conf"
+        path.write_text("\n".join(config) + "\n")
+        self.servers[port] = subprocess.Popen(
+            [self.binary, str(path), "--sentinel"], stdout=subprocess.DEVNULL
+        )
+        _until(lambda: self.client(port).sentinel_slaves("main"), "the Sentinel saw the replica")
+        return port
+
+    def client(self, port: int) -> Any:
+        return sync_redis.Redis(port=port, decode_responses=True, socket_timeout=2)
+
+    def kill(self, port: int) -> None:
+        """As kill -9."""
+        server = self.servers.pop(port)
+        server.kill()
+        server.wait()
+
+    def end(self) -> None:
+        for port in list(self.servers):
+            self.kill(port)
+
+
+def free_port() -> int:
+    """A port nobody listens on, nor on the one 10,000 above."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port: int = listening.getsockname()[1]
+            if port < 55_000:
+                return port
+
+
+@dataclass
+class Replicated:
+    """A primary and what can take its place. `url` is what the bot is given."""
+
+    fleet: Fleet
+    url: str
+    primary: int
+    replica: int
+    sentinel: int = 0
+
+    def wait_until_replicated(self) -> None:
+        """Until the replica has all that the primary has now."""
+        client = self.fleet.client(self.primary)
+        wanted = client.info("replication")["master_repl_offset"]
+        _until(lambda: client.info("replication")["slave0"]["offset"] >= wanted, "the replica followed")
+
+    def kill_primary(self) -> None:
+        self.fleet.kill(self.primary)
+
+
+@pytest.fixture(scope="session")
+def openssl() -> str:
+    """The command, for certificates of a test's own."""
+    path = shutil.which("openssl")
+    if path is None:
+        _lacking("openssl")
+    return str(path)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """Debian's Redis, as many as a test starts."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        _lacking("redis-server")
+    fleet = Fleet(tmp_path, str(binary))
+    yield fleet
+    fleet.end()
+
+
+@pytest.fixture
+def sentinels(fleet: Fleet) -> Replicated:
+    """Debian's Redis twice, and a Sentinel that lets the second take over when the first dies."""
+    at_once = ("--repl-diskless-sync-delay", "0")
+    primary = fleet.start(*at_once)
+    replica = fleet.start("--replicaof", "127.0.0.1", str(primary), *at_once)
+    _until(lambda: fleet.client(primary).wait(1, 1000), "the replica joined")
+    sentinel = fleet.sentinel(primary)
+    # The first Sentinel named is dead: the second one is asked.
+    url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel}/main"
+    return Replicated(fleet, url, primary, replica, sentinel)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Replicated]:
+    """A Cluster of three Valkeys, and a fourth that can take the place of the one that has our slot."""
+    fleet = Fleet(tmp_path, str(get_binary_path()))
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "700", "--repl-diskless-sync-delay", "0")
+    try:
+        primary, *others, replica = [fleet.start(*options) for _ in range(4)]
+        clients = {port: fleet.client(port) for port in fleet.servers}
+        ranges = zip([primary, *others], [(0, 4999), (5000, 9999), (10000, 16383)], strict=True)
+        for epoch, (port, (first, last)) in enumerate(ranges, start=1):
+            clients[port].execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            clients[port].execute_command("CLUSTER", "SET-CONFIG-EPOCH", epoch)
+        for port in (primary, others[1], replica):
+            clients[others[0]].execute_command("CLUSTER", "MEET", "127.0.0.1", port)
+
+        def know_each_other() -> bool:
+            infos = [str(client.execute_command("CLUSTER", "INFO")) for client in clients.values()]
+            return all("cluster_state:ok" in info and "cluster_known_nodes:4" in info for info in infos)
+
+        _until(know_each_other, "the nodes know each other")
+        leader = clients[primary].execute_command("CLUSTER", "MYID")
+        _until(
+            lambda: clients[replica].execute_command("CLUSTER", "REPLICATE", leader),
+            "the replica knows its primary",
+        )
+        _until(lambda: clients[primary].wait(1, 1000), "the replica joined")
+        yield Replicated(fleet, f"redis+cluster://127.0.0.1:{others[0]}", primary, replica)
+    finally:
+        fleet.end()

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need of the system, where that is allowed: as root, or with sudo that asks nothing.
 # Where it is not, the tests concerned say so loudly and are skipped (under CI=true they fail).
-#   tools/system.sh        redis-server, chromium, CJK and emoji fonts, node and npm
+#   tools/system.sh        redis-server, openssl, chromium, CJK and emoji fonts, node and npm
 #   tools/system.sh venv   Python's venv module, for the Makefile
 set -u
 
@@ -10,6 +10,7 @@ if [ "${1:-}" = venv ]; then
 else
     wanted=""
     command -v redis-server >/dev/null 2>&1 || wanted="$wanted redis-server"
+    command -v openssl >/dev/null 2>&1 || wanted="$wanted openssl"
     command -v chromium >/dev/null 2>&1 || wanted="$wanted chromium"
     command -v node >/dev/null 2>&1 || wanted="$wanted nodejs"
     command -v npm >/dev/null 2>&1 || wanted="$wanted npm"

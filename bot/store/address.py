@@ -30,9 +30,9 @@ class Address:
     db: int = 0
     tls: dict[str, Any] | None = None
     """Options of the TLS connections, as redis-py names them; None without TLS."""
-    login: dict[str, str] = field(default_factory=dict, repr=False)
+    login: dict[str, Any] = field(default_factory=dict, repr=False)
     """User and password at the server."""
-    sentinel_login: dict[str, str] = field(default_factory=dict, repr=False)
+    sentinel_login: dict[str, Any] = field(default_factory=dict, repr=False)
     """User and password at the Sentinels."""
 
 

@@ -27,6 +27,9 @@ _CONNECTIONS = 100
 """Most connections of one process; small managed servers take a few hundred clients."""
 _OLDEST = (7, 0)
 """Debian 12's Redis is the oldest dialect the scripts are tested on."""
+_FIRST_PAUSE_SECONDS = 0.5
+"""Before the second try to reach a server at start; it doubles up to the longest."""
+_PAUSE_SECONDS = 10.0
 _MOVED_ON = (
     exceptions.ReadOnlyError,
     exceptions.MasterDownError,
@@ -156,7 +159,7 @@ async def open_store(settings: Settings) -> Redis:
 
 def _mismatch(server: dict[str, Any], address: Address) -> str:
     """Why a server cannot be used, "" when it can."""
-    if server.get("redis_mode") == "sentinel":
+    if _is_sentinel(server):
         return "this is a Sentinel; write redis+sentinel://host:26379/NAME-OF-THE-SERVICE"
     version = str(server.get("redis_version", ""))
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _OLDEST:
@@ -164,15 +167,20 @@ def _mismatch(server: dict[str, Any], address: Address) -> str:
     return ""
 
 
+def _is_sentinel(server: dict[str, Any]) -> bool:
+    # Valkey has a name of its own for the field.
+    return (server.get("redis_mode") or server.get("server_mode")) == "sentinel"
+
+
 async def _about(address: Address) -> dict[str, Any]:
     """What the server says of itself, waiting while it is away. Without retries: they hide who refuses us."""
     probe = _client(address, Retry(NoBackoff(), 0))
-    wait = 0.5
+    wait = _FIRST_PAUSE_SECONDS
     try:
         while True:
             try:
                 about: dict[str, Any] = await probe.info("server")
-                if about.get("redis_mode") != "sentinel":
+                if not _is_sentinel(about):
                     # A node of a Cluster that is to be reached by another URL says so only now.
                     await probe.exists(keys.THREADS)
                 return about
@@ -181,7 +189,7 @@ async def _about(address: Address) -> dict[str, Any]:
                     raise SettingsError([f"REDIS_URL: {refusal}"]) from None
                 logger.warning("redis is away, trying again", reason=reason(error), seconds=wait)
             await asyncio.sleep(wait)
-            wait = min(wait * 2, 10)
+            wait = min(wait * 2, _PAUSE_SECONDS)
     finally:
         await probe.aclose()
 
@@ -203,7 +211,12 @@ def _refusal(error: BaseException | None) -> str:
             case exceptions.InvalidResponse():
                 return "what answers there is no Redis: it does not speak its protocol"
             case ssl.SSLCertVerificationError():
-                return f"the server's certificate is not trusted ({error.verify_message}); name its CA's file with ssl_ca_certs"
+                why = error.verify_message
+                return (
+                    f"the server's certificate is not trusted ({why}); name its CA's file with ssl_ca_certs"
+                )
+            case ssl.SSLError() if "CERTIFICATE_REQUIRED" in str(error):
+                return "the server wants to see a certificate of ours; give ssl_certfile and ssl_keyfile"
             case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(error):
                 return "the server does not speak TLS; write redis:// instead of rediss://"
         error = error.__cause__ or error.__context__

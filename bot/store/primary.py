@@ -81,7 +81,7 @@ class Primary:
     async def _ask(self, node: Node) -> tuple[Node, list[Node]]:
         """The primary as `node` knows it, and whom else to ask next time."""
         address = self._address
-        client = Redis(
+        client: Any = Redis(
             host=node[0],
             port=node[1],
             ssl=address.tls is not None,

@@ -274,11 +274,6 @@ async def test_a_server_too_old_is_refused(
         await connection.open_store(Settings.model_validate({"redis_url": valkey_url}))
 
 
-async def test_an_address_that_makes_no_sense_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="REDIS_URL"):
-        await connection.open_store(Settings.model_validate({"redis_url": "redis://host/0?socket_timeout=x"}))
-
-
 def _server(folder: Path, *options: str) -> subprocess.Popen[bytes]:
     command = [
         str(get_binary_path()),

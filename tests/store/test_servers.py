@@ -1,0 +1,247 @@
+"""Real servers of every kind: Sentinels and a Cluster whose primary is killed, TLS, and a user with few rights."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis import RedisError
+from redis.asyncio import Redis
+
+from bot.model.question import Question, Thread
+from bot.model.run import State
+from bot.settings import Settings, SettingsError
+from bot.store import connection, keys
+from bot.store.connection import connect, open_store
+from bot.store.rates import SharedRates
+from bot.store.runs import Runs
+from bot.store.sessions import Agent, Sessions
+from bot.store.slots import Kind, Slots
+
+if TYPE_CHECKING:
+    from tests.conftest import Fleet, Replicated
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(params=["sentinels", "cluster"])
+def servers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Replicated:
+    monkeypatch.setattr(connection, "SOCKET_SECONDS", 1)
+    replicated: Replicated = request.getfixturevalue(request.param)
+    return replicated
+
+
+@pytest.fixture
+async def redis(servers: Replicated) -> AsyncIterator[Redis]:
+    client = connect(servers.url)
+    yield client
+    await client.aclose()
+
+
+def question(ts: str) -> Question:
+    return Question(Thread("T1", "C1", "1.0"), ts, "U1", "T1", f"question {ts}", "mention")
+
+
+async def one_run(runs: Runs) -> str:
+    """Take the next run, do it, and end it."""
+    [(entry, thread)] = await runs.next_entries(1, 1000)
+    lease = await runs.lease(entry, thread)
+    assert lease
+    run = await runs.get(lease.run_id)
+    assert run
+    await runs.beat(lease)
+    run.asked_at, run.state = 7.0, State.RUNNING
+    await runs.save(lease, run)
+    run.state = State.ANSWERED
+    await runs.finish(lease, run)
+    return lease.run_id
+
+
+async def everything(redis: Redis) -> None:
+    """Each kind of command the bot sends: scripts of many keys, blocking reads, pipelines."""
+    runs = Runs(redis, keys.Lives(), "one")
+    await runs.prepare()
+    first = await runs.accept(question("1.1"), event_id="Ev1")
+    assert (await runs.accept(question("1.1"), event_id="Ev1")).verdict == "duplicate"
+    assert await one_run(runs) == first.run_id
+    assert await runs.next_entries(1, 10) == []
+    assert await runs.abandoned_entries(1) == []
+    ended = await runs.get(first.run_id)
+    assert ended and ended.state is State.ANSWERED
+    sessions, slots, kind = Sessions(redis, keys.Lives()), Slots(redis), Kind("das", 1)
+    agent = Agent("das")
+    thread = Thread("T1", "C1", "1.0")
+    session = await sessions.session_of(thread, agent, named_by_service=False)
+    assert await sessions.session_of(thread, agent, named_by_service=False) == session
+    assert await slots.ask(kind, "a") == 0
+    assert await slots.ask(kind, "b") == 1
+    await slots.free(kind, "a")
+    assert await slots.ask(kind, "b") == 0
+    assert await SharedRates(redis, "T1").ask("chat.update", 1.0, 1.0, reserve=False) == 0
+
+
+async def test_everything_works_and_a_killed_primary_is_followed(redis: Redis, servers: Replicated) -> None:
+    await everything(redis)
+    if servers.url.startswith("redis+cluster"):
+        # The node named there does not serve our slot.
+        with pytest.raises(SettingsError, match=r"node of a Cluster; write redis\+cluster://"):
+            await opened(servers.url.replace("+cluster", ""))
+    runs = Runs(redis, keys.Lives(), "two")
+    accepted = [(await runs.accept(question(f"2.{n}"))).run_id for n in range(3)]
+    [(entry, thread)] = await runs.next_entries(1, 1000)
+    lease = await runs.lease(entry, thread)
+    assert lease
+    await asyncio.to_thread(servers.wait_until_replicated)
+    await asyncio.to_thread(servers.kill_primary)
+    # What was accepted and replicated is all there; whoever holds a lease goes on with it.
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                beat = await runs.beat(lease)
+                break
+            except (RedisError, OSError):
+                await asyncio.sleep(0.02)
+    assert beat.waiting == accepted[1:]
+    run = await runs.get(accepted[0])
+    assert run
+    run.state = State.ANSWERED
+    await runs.finish(lease, run)
+    assert [await one_run(runs), await one_run(runs)] == accepted[1:]
+    assert (await runs.accept(question("2.1"))).verdict == "duplicate"
+    assert (await runs.accept(question("3.1"))).verdict == "accepted"
+
+
+# -- TLS -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Secured:
+    """A server that speaks TLS and wants to see its clients' certificates. `folder` has the files."""
+
+    folder: Path
+    port: int
+
+    def url(self, *, ca: str = "ca", certified: bool = True, host: str = "127.0.0.1") -> str:
+        options = [f"ssl_ca_certs={self.folder}/{ca}.crt"]
+        if certified:
+            options += [f"ssl_certfile={self.folder}/client.crt", f"ssl_keyfile={self.folder}/client.key"]
+        return f"rediss://{host}:{self.port}/0?{'&'.join(options)}"
+
+
+def certify(openssl: str, folder: Path, name: str, *extra: str) -> None:
+    """A key and a certificate that is good for this machine for a day."""
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+    command += ["-days", "1", "-subj", f"/CN={name}", "-keyout", f"{folder}/{name}.key"]
+    subprocess.run([*command, "-out", f"{folder}/{name}.crt", *extra], check=True, capture_output=True)
+
+
+@pytest.fixture
+def secured(fleet: Fleet, openssl: str) -> Secured:
+    folder = fleet.folder
+    signed = ("-CA", f"{folder}/ca.crt", "-CAkey", f"{folder}/ca.key")
+    certify(openssl, folder, "ca")
+    certify(openssl, folder, "stranger")
+    certify(openssl, folder, "server", *signed, "-addext", "subjectAltName=IP:127.0.0.1")
+    certify(openssl, folder, "client", *signed)
+    files = ["--tls-cert-file", f"{folder}/server.crt", "--tls-key-file", f"{folder}/server.key"]
+    files += ["--tls-ca-cert-file", f"{folder}/ca.crt"]
+    plain = fleet.start("--tls-port", "0", *files)
+    # The plain port is for the fixture's own look; TLS comes on a second one.
+    port = plain + 1
+    fleet.client(plain).config_set("tls-port", port)
+    return Secured(folder, port)
+
+
+async def opened(url: str) -> Redis:
+    return await open_store(Settings.model_validate({"redis_url": url}))
+
+
+async def test_tls_with_a_certificate_of_ours(secured: Secured) -> None:
+    redis = await opened(secured.url())
+    await everything(redis)
+    await redis.aclose()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"ca": "stranger"}, "certificate is not trusted (self-signed certificate in certificate chain)"),
+        ({"host": "localhost"}, "Hostname mismatch"),
+        ({"certified": False}, "give ssl_certfile and ssl_keyfile"),
+    ],
+)
+async def test_what_is_wrong_with_tls_is_said(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], words: str
+) -> None:
+    # The server may close the connection before its alert has arrived: then another try learns the reason.
+    monkeypatch.setattr(connection, "_FIRST_PAUSE_SECONDS", 0.0)
+    with pytest.raises(SettingsError) as caught:
+        await opened(secured.url(**given))
+    assert words in str(caught.value)
+
+
+# -- a user with few rights ------------------------------------------------------------------------------
+
+
+def rights() -> list[str]:
+    """The ACL rule we give to operators, without the name."""
+    user, name, *rule = (ROOT / "deploy/redis/users.acl").read_text().split()
+    assert (user, name) == ("user", "das-bot")
+    return rule
+
+
+@pytest.mark.parametrize("kind", ["fleet", "sentinels", "cluster"])
+async def test_the_rights_we_ask_for_are_enough(kind: str, request: pytest.FixtureRequest) -> None:
+    place: Any = request.getfixturevalue(kind)
+    fleet: Fleet = getattr(place, "fleet", place)
+    url = getattr(place, "url", "") or f"redis://127.0.0.1:{fleet.start()}"
+    for port in set(fleet.servers) - {getattr(place, "sentinel", 0)}:
+        fleet.client(port).execute_command("ACL", "SETUSER", "das-bot", *rights())
+    redis = await opened(url.replace("://", "://das-bot:CHANGE-ME@"))
+    await everything(redis)
+    with pytest.raises(RedisError, match=r"access (one of the|a) key"):
+        await redis.get("somebody-elses")
+    with pytest.raises(RedisError, match="no permissions to run the 'flushall'"):
+        await redis.flushall()
+    await redis.aclose()
+
+
+async def test_a_user_with_too_few_rights_is_told_where_the_rule_is(fleet: Fleet) -> None:
+    port = fleet.start()
+    fleet.client(port).acl_setuser("few", enabled=True, passwords=["+pw"], keys=["*"], commands=["+ping"])
+    with pytest.raises(SettingsError, match="the README has the ACL rule"):
+        await opened(f"redis://few:pw@127.0.0.1:{port}")
+
+
+# -- the wrong URL for the server ------------------------------------------------------------------------
+
+
+async def test_a_server_of_another_kind_is_named(sentinels: Replicated) -> None:
+    server, sentinel = sentinels.primary, sentinels.sentinel
+    for url, words in (
+        (f"redis://127.0.0.1:{sentinel}", "this is a Sentinel; write redis+sentinel://"),
+        (f"redis+sentinel://127.0.0.1:{server}/main", "it is no Sentinel; write redis://host:port"),
+        (f"redis+cluster://127.0.0.1:{server}", "it is no Cluster; write redis://host:port"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            await opened(url)
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss"])
+async def test_what_is_no_redis_is_told_so(scheme: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        words = "is no Redis" if scheme == "redis" else "does not speak TLS"
+        with pytest.raises(SettingsError, match=words):
+            await opened(f"{scheme}://127.0.0.1:{port}")
