@@ -24,7 +24,7 @@ from bot.relay.parts import Parts
 from bot.relay.reply import Reply, Save
 from bot.relay.slot import held
 from bot.store.runs import LeaseLostError
-from bot.store.sessions import Agent, Session
+from bot.store.sessions import Agent, MovedError, Session
 from bot.upstream.backend import Ask, Backend, Followed, Resume
 from bot.upstream.errors import UpstreamError
 
@@ -40,6 +40,10 @@ RECOVERABLE = frozenset({"Cut", "Silence", "Deadline", "BadStream", "TooLarge"})
 
 class _StaleError(Exception):
     """The question waited too long; it was not asked."""
+
+
+class _LostError(Exception):
+    """The answer a dead worker had asked for is not to be had."""
 
 
 class HandOver(Exception):
@@ -81,6 +85,8 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
             # Whether the service ran it is unknown, so it is not asked again.
             return await reply.recover(endings.interrupted(run, parts))
         ending = await work.do(work.recover())
+        if ending.state is State.INTERRUPTED and not work.answer.has_text:
+            return await reply.recover(ending)
     else:
         if run.reply_ts:
             # Its message stands; when Slack's budget is short the question does not wait for that as well.
@@ -166,6 +172,8 @@ class _Work:
             return endings.failed(error, run, parts)
         if isinstance(error, _StaleError):
             return endings.stale(run, parts)
+        if isinstance(error, _LostError):
+            return endings.interrupted(run, parts)
         raise error
 
     def _told(self, *, for_good: bool) -> Ending:
@@ -238,11 +246,15 @@ class _Work:
 
     async def _bind(self) -> Session:
         """The agent and the session of the thread; a new thread gets the agent chosen for it."""
-        run, parts = self.run, self._parts
-        agent = Agent(run.backend, run.agent_id) if run.backend else await parts.choose(run.question)
-        backend = parts.backends.get(agent.backend)
-        named = backend is not None and backend.names_sessions
-        return await parts.sessions.session_of(run.question.thread, agent, named_by_service=named)
+        run, parts, thread = self.run, self._parts, self.run.question.thread
+        while True:
+            agent = await parts.sessions.agent_of(thread) or await parts.choose(run.question)
+            backend = parts.backends.get(agent.backend)
+            named = backend is not None and backend.names_sessions
+            try:
+                return await parts.sessions.session_of(thread, agent, named_by_service=named)
+            except MovedError:
+                continue  # Somebody moved the thread just now.
 
     async def _ask_until_begun(self, backend: Backend) -> None:
         """Ask; when the service is busy, keep the slot, which is the front of the queue, and ask again later."""
@@ -342,18 +354,17 @@ class _Work:
         """A worker died after asking: fetch the answer, whose run went on without it."""
         run, parts = self.run, self._parts
         agent = Agent(run.backend, run.agent_id)
-        self._session = await parts.sessions.session_of(run.question.thread, agent, named_by_service=True)
+        self._session = Session(agent, run.session_id)
         self._reply.show(self.answer, Progress("working"))
         logger.info("fetching the answer of a dead worker", run=run.reference, session=run.session_id)
         async with held(parts.slots, parts.limits.kind(agent), run, lambda place: None, seize=True):
-            await self._fetch(UpstreamError("Cut", "the worker died", begun=True))
+            await self._fetch(_LostError())
         await self._adopt()
 
-    async def _fetch(self, lost: UpstreamError) -> None:
+    async def _fetch(self, lost: Exception) -> None:
         """Read the answer from the service's history until its generation has ended.
 
-        Raises:
-            UpstreamError: `lost`, when there is nothing to fetch: what had come stays.
+        Raises `lost` when there is nothing to fetch: what had come stays.
         """
         run, parts = self.run, self._parts
         backend = parts.backends[run.backend]

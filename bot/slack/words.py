@@ -18,6 +18,27 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Waiting: {place} before this one in the thread",
         "排队中：本会话前面还有 {place} 个问题",
     ),
+    "waiting_service": (
+        "The service is busy, trying again in {seconds} s",
+        "服务繁忙，{seconds} 秒后重试",
+    ),
+    "still": ("still working, {minutes} min", "仍在处理，已 {minutes} 分钟"),
+    "thought": ("What the agent thought", "思考过程"),
+    "sources": ("Sources", "参考资料"),
+    "more_sources": ("and {count} more", "以及另外 {count} 篇"),
+    "wants": (
+        "*The agent waits for a decision.* It wants to run *{tool}*",
+        "*智能体等待审批。* 它要执行 *{tool}*",
+    ),
+    "decide": (
+        "Decide in the <{url}|console of RDS>. The button below approves nothing: it lets the agent go on "
+        "once you have decided there.",
+        "请在 <{url}|RDS 控制台> 中审批。下方按钮不代表批准：在控制台处理后点击它，智能体才会继续。",
+    ),
+    "asks": ("*The agent asks:*", "*智能体提问：*"),
+    "choose": ("Choose one, or answer in the thread.", "请选择，或直接在会话中回复。"),
+    "answer_here": ("Answer in the thread.", "请在会话中回复。"),
+    "paused": ("The agent waits for a decision.", "智能体等待您的决定。"),
     "arguments": ("Arguments", "参数"),
     "result": ("Result", "结果"),
     "error": ("Error", "错误"),
@@ -31,18 +52,26 @@ _WORDS: dict[str, tuple[str, str]] = {
     "sub_agent_1": ("sub-agent · 1 call", "子智能体 · 1 次调用"),
     "earlier": ("{count} earlier tool calls", "更早的 {count} 次工具调用"),
     "more": ("… and {count} more", "… 以及另外 {count} 次"),
-    "missing": (
-        "_The answer is longer than a chat can hold: {count} more characters are not shown._",
-        "_回答过长，还有 {count} 个字符未显示。_",
+    "left_out": (
+        "_Too long for a chat: {count} characters are left out here; below is how it goes on and ends._",
+        "_回答过长：此处省略 {count} 个字符，以下是其后续与结尾。_",
     ),
+    "whole_answer": ("The whole answer", "完整回答"),
+    "all_calls": ("All tool calls", "全部工具调用"),
+    "file_cut": ("… cut here: {total} characters in all", "… 到此为止：共 {total} 个字符"),
     "continues": ("_Goes on in the next message._", "_下一条消息继续。_"),
     "continued": ("_Goes on from the message above._", "_接上一条消息。_"),
     "tool_calls": ("{count} tool calls", "{count} 次工具调用"),
     "tool_calls_1": ("1 tool call", "1 次工具调用"),
     "characters": ("{count} characters", "{count} 字符"),
+    "characters_about": ("≈ {count} characters", "≈ {count} 字符"),
     "stopped": (
         "Stopped listening at <@{by}>'s wish. What had come is kept; the agent may still finish its run unseen.",
         "已应 <@{by}> 的要求停止接收。已收到的内容保留；智能体可能仍会在后台完成本次运行。",
+    ),
+    "stopped_for_good": (
+        "Stopped by <@{by}>. What had come is kept; the agent's run has ended, too.",
+        "已由 <@{by}> 停止。已收到的内容保留；智能体的运行也已结束。",
     ),
     "stopped_early": (
         "Stopped by <@{by}> before it was asked; nothing ran.",
@@ -102,6 +131,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "b_stop": ("Stop", "停止"),
     "b_again": ("Ask again", "重新提问"),
     "b_session": ("New session", "新会话"),
+    "b_continue": ("Decided, continue", "已处理，继续"),
     "b_good": ("Good answer", "回答有用"),
     "b_bad": ("Bad answer", "回答无用"),
 }

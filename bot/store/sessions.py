@@ -30,6 +30,10 @@ class Session:
     parent_id: str = ""
 
 
+class MovedError(Exception):
+    """The thread is bound to another service than was asked for."""
+
+
 class Sessions:
     """Threads, their agents and sessions. All methods raise `redis.RedisError` when the server is away."""
 
@@ -51,6 +55,9 @@ class Sessions:
             thread: the conversation.
             agent: who answers in a thread that is new.
             named_by_service: whether the service makes the ids: then a new session has none; else a new UUIDv4.
+
+        Raises:
+            MovedError: when the thread has no session and is bound to another service; ask with that one.
         """
         fresh = "" if named_by_service else str(uuid.uuid4())
         backend, agent_id, session_id, parent_id = await self._script(
@@ -58,6 +65,8 @@ class Sessions:
             [keys.thread(thread.key)],
             [agent.backend, agent.agent_id, fresh, self._lives.session],
         )
+        if session_id is None:
+            raise MovedError(thread.key)
         return Session(Agent(backend, agent_id), session_id, parent_id)
 
     async def adopt(self, thread: Thread, session: Session, named: str, parent_id: str) -> None:

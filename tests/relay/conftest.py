@@ -13,17 +13,19 @@ from redis.asyncio import Redis
 
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
-from bot.model.event import Event, RunFinished, TextMessageContent
-from bot.model.question import Question, Thread
+from bot.model.event import ApprovalAsked, Event, InterruptRaised, RunFinished, TextMessageContent
+from bot.model.question import MAX_QUESTION, Asker, Question, Thread
 from bot.model.run import Run
-from bot.relay.relay import Parts, Sentences
+from bot.relay.parts import Limits, Parts, Sentences
 from bot.relay.reply import CannotPostError, Save
 from bot.relay.worker import Worker
 from bot.store import keys
 from bot.store.connection import connect
 from bot.store.runs import Lease, Runs
-from bot.store.sessions import Sessions
+from bot.store.sessions import Agent, Sessions
 from bot.store.slots import Slots
+from bot.upstream.backend import Ask
+from bot.upstream.errors import UpstreamError
 
 THREAD = Thread("T1", "C1", "1.0")
 
@@ -31,13 +33,15 @@ THREAD = Thread("T1", "C1", "1.0")
 class HandLedBackend:
     """A backend whose answers a test gives piece by piece, by question."""
 
-    name = "hand-led"
+    key, name, limit, names_sessions = "das", "hand-led", MAX_QUESTION, False
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.asks: list[Ask] = []
         self.open = 0
         self.most_open = 0
         self.refuse: dict[str, Exception] = {}
+        self.refuse_first: dict[str, list[Exception]] = {}
         self._pieces: dict[str, asyncio.Queue[Event | Exception]] = {}
 
     def feed(self, question: str, *pieces: Event | Exception) -> None:
@@ -48,12 +52,14 @@ class HandLedBackend:
         self.feed(question, TextMessageContent("m", text), RunFinished())
 
     @asynccontextmanager
-    async def ask(
-        self, question: str, *, session_id: str, agent_id: str = ""
-    ) -> AsyncIterator[AsyncIterator[Event]]:
+    async def ask(self, ask: Ask) -> AsyncIterator[AsyncIterator[Event]]:
+        question = ask.text
         self.asked.append(question)
+        self.asks.append(ask)
         if question in self.refuse:
             raise self.refuse[question]
+        if self.refuse_first.get(question):
+            raise self.refuse_first[question].pop(0)
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
@@ -68,10 +74,37 @@ class HandLedBackend:
             if isinstance(piece, Exception):
                 raise piece
             yield piece
-            if isinstance(piece, RunFinished):
+            if isinstance(piece, RunFinished | ApprovalAsked | InterruptRaised):
                 return
 
     async def aclose(self) -> None: ...
+
+
+class FollowedBackend(HandLedBackend):
+    """A service whose runs live on: what it still says after a cut is in `history`, by question."""
+
+    key, name, limit, names_sessions = "rds", "followed", 8_000, True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[Event]] = {}
+        self.fetched: list[tuple[Ask, str]] = []
+        self.stopped: list[str] = []
+        self.cannot_stop = False
+
+    async def stop(self, run_id: str) -> None:
+        if self.cannot_stop:
+            raise UpstreamError("ServiceUnavailable")
+        self.stopped.append(run_id)
+
+    async def recover(self, ask: Ask, message_id: str, since: float) -> AsyncIterator[Event]:
+        self.fetched.append((ask, message_id))
+        if ask.text not in self.history:
+            raise UpstreamError("NotFound")
+        for event in self.history[ask.text]:
+            yield event
+
+    async def rate(self, message_id: str, rating: str, comment: str) -> None: ...
 
 
 @dataclass
@@ -86,6 +119,8 @@ class World:
     break_writing: Exception | None = None
     cannot_post: bool = False
     broke: int = 0
+    late: bool = False
+    """Whether what is shown arrives late, as that of a process frozen through its lease."""
     hold_open: asyncio.Event | None = None
     hold_root: asyncio.Event | None = None
 
@@ -101,6 +136,7 @@ class WrittenReply:
 
     def __init__(self, world: World, run: Run, save: Save) -> None:
         self._world, self._run, self._save = world, run, save
+        self.wrote_late = False
         self._question = run.question.text
         self._last = ""
 
@@ -118,6 +154,7 @@ class WrittenReply:
 
     def show(self, answer: Answer, progress: Progress) -> None:
         line = f"{progress.doing} {progress.place} {answer.text}".strip()
+        self.wrote_late = self._world.late
         if line != self._last:
             self._last = line
             self._world.say(self._question, line)
@@ -132,6 +169,12 @@ class WrittenReply:
             raise self._world.break_finish
         await self._post()
         self._world.say(self._question, f"END {ending.state} {ending.reason}|{answer.text}")
+
+    async def ended(self) -> Ending | None:
+        return None
+
+    async def restore(self) -> None:
+        self._world.say(self._question, "RESTORED")
 
     async def recover(self, ending: Ending) -> Ending:
         self._world.say(self._question, f"END {ending.state} {ending.reason}|")
@@ -168,22 +211,63 @@ class Stage:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        self.world, self.backend = World(), HandLedBackend()
+        self.world, self.backend, self.followed = World(), HandLedBackend(), FollowedBackend()
+        self.counted: list[tuple[str, int, bool]] = []
+        self.resumes = False
         self.runs = Runs(redis, keys.Lives(), "intake")
         self.now = 1_000_000.0
         self.limit = 1
+        self.pauses: list[float] = []
+        self.hold_pauses: asyncio.Event | None = None
         self._lives: list[asyncio.Task[None]] = []
         self.workers: list[Worker] = []
 
-    async def ask(self, text: str, thread: Thread = THREAD) -> str:
-        question = Question(thread, f"{thread.thread_ts}-{text}", "U1", "T1", text, "mention")
+    async def ask(self, text: str, thread: Thread = THREAD, *, backend: str = "", resumes: str = "") -> str:
+        question = Question(
+            thread,
+            f"{thread.thread_ts}-{text}{resumes}",
+            "U1",
+            "T1",
+            text,
+            "mention",
+            backend=backend,
+            resumes=resumes,
+        )
         return (await self.runs.accept(question)).run_id
 
     def worker(self, *, max_runs: int = 10, wall: Callable[[], float] = time.time) -> Worker:
         """One more worker, as of another process, at work."""
         sentences = Sentences(lambda error, language: f"explained {error.code}", _say)
-        slots = Slots(self.redis, self.limit)
-        parts = Parts(self.backend, Sessions(self.redis, keys.Lives()), slots, sentences, wall=wall)
+
+        async def choose(question: Question) -> Agent:
+            return Agent(question.backend or "das")
+
+        async def asker(run: Run) -> Asker:
+            return Asker("zh-CN", "Asia/Shanghai")
+
+        async def count(run: Run) -> None:
+            self.counted.append((run.question.text, run.characters, run.estimated))
+
+        async def no_pause(seconds: float) -> None:
+            self.pauses.append(seconds)
+            await asyncio.sleep(0)
+            if self.hold_pauses:
+                await self.hold_pauses.wait()
+
+        parts = Parts(
+            {"das": self.backend, "rds": self.followed},
+            Sessions(self.redis, keys.Lives()),
+            Slots(self.redis),
+            sentences,
+            choose,
+            asker,
+            count,
+            Limits({"das": self.limit, "rds": self.limit}),
+            resumes=self.resumes,
+            wall=wall,
+            sleep=no_pause,
+            jitter=lambda: 0.5,
+        )
         runs = Runs(self.redis, keys.Lives(), f"worker{len(self.workers)}")
         worker = Worker(runs, WrittenPlatform(self.world), parts, max_runs=max_runs)
         self.workers.append(worker)
@@ -246,7 +330,7 @@ async def stage(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         monkeypatch.setattr(f"bot.relay.worker.{name}", 0.005)
     monkeypatch.setattr("bot.relay.worker.READ_MS", 20)
     monkeypatch.setattr("bot.relay.worker.LAST_WORDS_SECONDS", 0.3)
-    monkeypatch.setattr("bot.relay.relay.SLOT_SECONDS", 0.005)
+    monkeypatch.setattr("bot.relay.slot.LOOK_SECONDS", 0.005)
     redis = connect(valkey_url)
     stage = Stage(redis)
     await stage.runs.prepare()

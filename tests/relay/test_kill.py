@@ -14,25 +14,26 @@ if TYPE_CHECKING:
 _PROCESS = """
 import asyncio, sys
 from contextlib import asynccontextmanager
-from bot.relay.relay import Parts, Sentences
+from bot.relay.parts import Parts, Sentences
 from bot.relay.worker import Worker
 from bot.store import keys
 from bot.store.connection import connect
 from bot.store.runs import Runs
-from bot.store.sessions import Sessions
+from bot.store.sessions import Agent, Sessions
 from bot.store.slots import Slots
 
 class Backend:
-    name = "silent"
+    key, name, limit, names_sessions = "das", "silent", 1000, False
     @asynccontextmanager
-    async def ask(self, question, *, session_id, agent_id=""):
-        print("asked", question, flush=True)
+    async def ask(self, ask):
+        print("asked", ask.text, flush=True)
         yield self.read()
     async def read(self):
         await asyncio.Event().wait()
         yield
 
 class Reply:
+    wrote_late = False
     def show(self, *_): ...
     async def open(self, *_): ...
     async def keep_writing(self): ...
@@ -43,8 +44,11 @@ class Platform:
 
 async def main():
     redis = connect(sys.argv[1])
-    slots, sessions = Slots(redis, 1), Sessions(redis, keys.Lives())
-    parts = Parts(Backend(), sessions, slots, Sentences(None, lambda *_, **__: ""))
+    slots, sessions = Slots(redis), Sessions(redis, keys.Lives())
+    async def choose(question):
+        return Agent("das")
+    sentences = Sentences(None, lambda *_, **__: "")
+    parts = Parts({"das": Backend()}, sessions, slots, sentences, choose, None, None)
     await Worker(Runs(redis, keys.Lives(), "doomed"), Platform(), parts, max_runs=5).run()
 
 asyncio.run(main())

@@ -11,7 +11,7 @@ import pytest
 from bot.model.event import RunError, RunFinished, TextMessageContent, Usage
 from bot.model.question import MAX_QUESTION, Question, Thread
 from bot.store import keys
-from bot.store.sessions import Sessions
+from bot.store.sessions import Agent, Sessions
 from bot.upstream.errors import UpstreamError
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ async def test_the_happy_way(stage: Stage) -> None:
     ]  # fmt: skip
     run = await stage.runs.get(run_id)
     assert run is not None and run.asked_at and run.ended_at >= run.asked_at and run.reply_ts == ["ts-why?"]
-    assert await Sessions(stage.redis, keys.Lives()).session_of(THREAD) == "theirs"
+    session = await Sessions(stage.redis, keys.Lives()).session_of(
+        THREAD, Agent("das"), named_by_service=False
+    )
+    assert session.session_id == "theirs"
     await stage.until(lambda: not stage.workers[0].busy)
     assert await stage.redis.keys("*slot*") == []
     assert not await stage.redis.exists(keys.lease(THREAD.key), keys.queue(THREAD.key))

@@ -43,10 +43,10 @@ async def test_a_message_moves_its_thread_once(redis: Redis) -> None:
     sessions = Sessions(redis, keys.Lives())
     first = await sessions.session_of(THREAD, Agent("das", "ag-1"), named_by_service=False)
     assert await sessions.move(THREAD, Agent("rds"), "1.1")
-    moved = await sessions.session_of(THREAD, Agent("das", "ag-1"), named_by_service=True)
+    moved = await sessions.session_of(THREAD, Agent("rds"), named_by_service=True)
     assert (moved.agent, moved.session_id) == (Agent("rds"), "")
     assert await sessions.move(THREAD, Agent("das", "ag-1"), "1.2")
     # The first message is delivered again: what was said later stands.
     assert not await sessions.move(THREAD, Agent("rds"), "1.1")
-    back = await sessions.session_of(THREAD, Agent("rds"), named_by_service=False)
+    back = await sessions.session_of(THREAD, Agent("das"), named_by_service=False)
     assert back.agent == Agent("das", "ag-1") and back.session_id not in ("", first.session_id)

@@ -6,6 +6,7 @@ import asyncio
 import re
 from importlib.resources import files
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -14,69 +15,70 @@ from bot.model.question import Thread
 from bot.store import keys
 from bot.store.connection import connect
 from bot.store.scripts import sources
-from bot.store.sessions import Sessions
-from bot.store.slots import Slots
+from bot.store.sessions import Agent, MovedError, Session, Sessions
+from bot.store.slots import Kind, Slots
 
 THREAD = Thread("T1", "C1", "1.0")
+DAS, RDS = Agent("das"), Agent("rds", "custom-1")
 
 
 async def test_places_are_right_and_first_come_is_first_served(redis: Redis) -> None:
-    slots = Slots(redis, 2)
+    slots, kind = Slots(redis), Kind("ag", 2)
     names = ["z", "y", "x", "b", "a"]
-    assert [await slots.ask("ag", name) for name in names] == [0, 0, 1, 2, 3]
-    assert [await slots.ask("ag", name) for name in reversed(names)] == [3, 2, 1, 0, 0]
-    await slots.free("ag", "z")
-    assert [await slots.ask("ag", name) for name in ("a", "b", "x")] == [2, 1, 0]
-    assert [await slots.ask("ag", name) for name in ("a", "b")] == [2, 1]
-    assert await slots.ask("other", "q") == 0
+    assert [await slots.ask(kind, name) for name in names] == [0, 0, 1, 2, 3]
+    assert [await slots.ask(kind, name) for name in reversed(names)] == [3, 2, 1, 0, 0]
+    await slots.free(kind, "z")
+    assert [await slots.ask(kind, name) for name in ("a", "b", "x")] == [2, 1, 0]
+    assert [await slots.ask(kind, name) for name in ("a", "b")] == [2, 1]
+    assert await slots.ask(Kind("other", 1), "q") == 0
 
 
 async def test_who_gives_up_waiting_frees_the_place(redis: Redis) -> None:
-    slots = Slots(redis, 1)
+    slots, kind = Slots(redis), Kind("ag", 1)
     for name in "abc":
-        await slots.ask("", name)
-    await slots.free("", "b")
-    await slots.free("", "b")
-    assert await slots.ask("", "c") == 1
-    await slots.free("", "a")
-    assert await slots.ask("", "c") == 0
+        await slots.ask(kind, name)
+    await slots.free(kind, "b")
+    await slots.free(kind, "b")
+    assert await slots.ask(kind, "c") == 1
+    await slots.free(kind, "a")
+    assert await slots.ask(kind, "c") == 0
 
 
 async def test_the_slot_and_the_place_of_the_dead_go_to_the_next(redis: Redis) -> None:
-    slots = Slots(redis, 1)
+    slots, kind = Slots(redis), Kind("ag", 1)
     for name in ("dead holder", "dead waiter", "alive"):
-        await slots.ask("", name)
-    assert await slots.ask("", "alive") == 2
+        await slots.ask(kind, name)
+    assert await slots.ask(kind, "alive") == 2
     # Their lives are over: both were last heard of long ago.
-    await redis.zadd(keys.slot("default", "held"), {"dead holder": 1})
-    await redis.zadd(keys.slot("default", "alive"), {"dead waiter": 1})
-    assert await slots.ask("", "alive") == 0
+    await redis.zadd(keys.slot("ag", "held"), {"dead holder": 1})
+    await redis.zadd(keys.slot("ag", "alive"), {"dead waiter": 1})
+    assert await slots.ask(kind, "alive") == 0
 
 
 async def test_a_renewed_slot_lives_on(redis: Redis) -> None:
-    slots = Slots(redis, 1)
-    await slots.ask("", "a")
-    await redis.zadd(keys.slot("default", "held"), {"a": 10**15}, xx=True)
-    await slots.ask("", "a")
-    expiry = await redis.zscore(keys.slot("default", "held"), "a")
+    slots, kind = Slots(redis), Kind("ag", 1)
+    await slots.ask(kind, "a")
+    await redis.zadd(keys.slot("ag", "held"), {"a": 10**15}, xx=True)
+    await slots.ask(kind, "a")
+    expiry = await redis.zscore(keys.slot("ag", "held"), "a")
     assert expiry is not None and expiry < 10**15
-    assert await slots.ask("", "b") == 1
+    assert await slots.ask(kind, "b") == 1
 
 
 async def test_many_at_once_never_hold_more_than_there_are(redis: Redis) -> None:
-    slots = Slots(redis, 3)
+    slots, kind = Slots(redis), Kind("ag", 3)
     holding, most, served = 0, 0, []
 
     async def one(name: str) -> None:
         nonlocal holding, most
-        while await slots.ask("", name):  # noqa: ASYNC110 (a slot is asked for, not announced)
+        while await slots.ask(kind, name):  # noqa: ASYNC110 (a slot is asked for, not announced)
             await asyncio.sleep(0)
         holding += 1
         most = max(most, holding)
         served.append(name)
         await asyncio.sleep(0)
         holding -= 1
-        await slots.free("", name)
+        await slots.free(kind, name)
 
     await asyncio.gather(*(one(f"r{n}") for n in range(30)))
     assert most == 3 and len(served) == 30
@@ -92,11 +94,11 @@ async def test_slots_follow_their_model(redis_url: str, limit: int, steps: list[
     """The model: a set of holders and a queue in order of arrival."""
     client = connect(redis_url)
     await client.flushall()
-    slots, held, queue = Slots(client, limit), set[str](), list[str]()
+    slots, kind, held, queue = Slots(client), Kind("ag", limit), set[str](), list[str]()
     try:
         for verb, name in steps:
             if verb == "free":
-                await slots.free("", name)
+                await slots.free(kind, name)
                 held.discard(name)
                 queue = [other for other in queue if other != name]
                 continue
@@ -108,45 +110,86 @@ async def test_slots_follow_their_model(redis_url: str, limit: int, steps: list[
             if place == 0:
                 held.add(name)
                 queue = [other for other in queue if other != name]
-            assert await slots.ask("", name) == place
+            assert await slots.ask(kind, name) == place
             assert len(held) <= limit
     finally:
         await client.aclose()
 
 
+async def test_a_run_open_upstream_seizes_a_slot_and_the_others_wait_for_it(redis: Redis) -> None:
+    slots, kind = Slots(redis), Kind("ag", 1)
+    assert await slots.ask(kind, "a") == 0
+    assert await slots.ask(kind, "taken over", seize=True) == 0
+    assert await slots.ask(kind, "next") == 2
+    await slots.free(kind, "a")
+    assert await slots.ask(kind, "next") == 1
+    await slots.free(kind, "taken over")
+    assert await slots.ask(kind, "next") == 0
+
+
+async def session_of(sessions: Sessions, thread: Thread = THREAD) -> Session:
+    return await sessions.session_of(thread, DAS, named_by_service=False)
+
+
 async def test_two_who_ask_get_one_session(redis: Redis) -> None:
     sessions = Sessions(redis, keys.Lives())
-    ids = await asyncio.gather(*(sessions.session_of(THREAD) for _ in range(20)))
-    assert len(set(ids)) == 1
-    assert await sessions.session_of(Thread("T1", "C1", "2.0")) != ids[0]
+    found = await asyncio.gather(*(session_of(sessions) for _ in range(20)))
+    assert len(set(found)) == 1 and found[0].agent == DAS
+    assert (await session_of(sessions, Thread("T1", "C1", "2.0"))).session_id != found[0].session_id
 
 
 async def test_a_session_is_forgotten_or_replaced(redis: Redis) -> None:
     sessions = Sessions(redis, keys.Lives())
-    first = await sessions.session_of(THREAD)
-    await sessions.adopt(THREAD, first, "theirs")
-    assert await sessions.session_of(THREAD) == "theirs"
+    first = await session_of(sessions)
+    await sessions.adopt(THREAD, first, "theirs", "m1")
+    assert await session_of(sessions) == Session(DAS, "theirs", "m1")
     await sessions.forget(THREAD)
-    assert await sessions.session_of(THREAD) not in (first, "theirs")
+    anew = await session_of(sessions)
+    assert anew.session_id not in (first.session_id, "theirs") and anew.parent_id == ""
 
 
 async def test_a_session_forgotten_while_it_was_asked_stays_forgotten(redis: Redis) -> None:
     sessions = Sessions(redis, keys.Lives())
-    first = await sessions.session_of(THREAD)
+    first = await session_of(sessions)
     await sessions.forget(THREAD)
-    await sessions.adopt(THREAD, first, "theirs")
-    assert await sessions.session_of(THREAD) not in (first, "theirs")
+    await sessions.adopt(THREAD, first, "theirs", "m1")
+    assert (await session_of(sessions)).session_id not in (first.session_id, "theirs")
+
+
+async def test_a_service_that_names_its_sessions_is_asked_without_one_first(redis: Redis) -> None:
+    sessions = Sessions(redis, keys.Lives())
+    first = await sessions.session_of(THREAD, RDS, named_by_service=True)
+    assert first == Session(RDS, "")
+    await sessions.adopt(THREAD, first, "conv-1", "")
+    # The same run says at its end which message it was.
+    await sessions.adopt(THREAD, first, "conv-1", "m1")
+    assert await sessions.session_of(THREAD, RDS, named_by_service=True) == Session(RDS, "conv-1", "m1")
+
+
+async def test_a_thread_stays_with_the_agent_that_began_it_until_it_is_moved(redis: Redis) -> None:
+    sessions = Sessions(redis, keys.Lives())
+    assert await sessions.agent_of(THREAD) is None
+    first = await session_of(sessions)
+    assert await sessions.session_of(THREAD, RDS, named_by_service=True) == first
+    await sessions.move(THREAD, RDS, "2.0")
+    assert await sessions.agent_of(THREAD) == RDS
+    # What the old agent still says about its session does not reach the new one.
+    await sessions.adopt(THREAD, first, "theirs", "m1")
+    with pytest.raises(MovedError):
+        await session_of(sessions)
+    assert await sessions.session_of(THREAD, RDS, named_by_service=True) == Session(RDS, "")
 
 
 async def test_forgetting_at_the_same_moment_never_yields_a_session_called_none(redis: Redis) -> None:
     sessions = Sessions(redis, keys.Lives())
 
-    async def forget() -> str:
+    async def one(number: int) -> int:
+        if number % 2:
+            return len((await session_of(sessions)).session_id)
         await sessions.forget(THREAD)
-        return "x" * 36
+        return 36
 
-    tasks = [sessions.session_of(THREAD) if n % 2 else forget() for n in range(400)]
-    assert {len(session) for session in await asyncio.gather(*tasks)} == {36}
+    assert set(await asyncio.gather(*(one(number) for number in range(400)))) == {36}
 
 
 def test_every_script_has_a_name_of_its_own() -> None:
