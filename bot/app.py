@@ -38,8 +38,11 @@ from bot.store.sessions import Sessions
 from bot.store.slots import Slots
 from bot.upstream.backend import Backend
 from bot.upstream.credentials import CredentialsSource, DefaultChain
-from bot.upstream.das import DasChat, Timeouts
+from bot.upstream.das import DasChat
+from bot.upstream.das_legacy import DasLegacy
+from bot.upstream.rds import RdsCopilot
 from bot.upstream.sentences import explain
+from bot.upstream.wire import Timeouts
 
 logger = log.get(__name__)
 
@@ -64,7 +67,19 @@ def services(settings: Settings, credentials: CredentialsSource | None = None) -
     """The services the settings describe, by key; credentials come from the default chain."""
     source = credentials or DefaultChain()
     timeouts = Timeouts(silence=settings.das_silence_seconds, run=settings.das_deadline_minutes * 60)
-    return {"das": DasChat(source, endpoint=settings.das_endpoint, timeouts=timeouts)}
+    found: dict[str, Backend] = {
+        "das": DasChat(source, endpoint=settings.das_endpoint, timeouts=timeouts),
+        "das-legacy": DasLegacy(source, endpoint=settings.das_endpoint, timeouts=timeouts),
+    }
+    if settings.has_rds:
+        found["rds"] = RdsCopilot(
+            source,
+            region=settings.rds_region,
+            endpoint=settings.rds_endpoint,
+            approval=settings.rds_tool_approval,
+            timeouts=Timeouts(silence=settings.rds_silence_seconds, run=settings.rds_deadline_minutes * 60),
+        )
+    return found
 
 
 async def run(settings: Settings) -> None:

@@ -142,18 +142,18 @@ def ask(
 
 @cli.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="A recorded DAS Agent stream (.sse).")],
+    file: Annotated[Path, typer.Argument(help="A recorded stream (.sse).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the messages' blocks as JSON.")] = False,
 ) -> None:
-    """Draw the Slack messages a recorded stream would become."""
+    """Draw the Slack messages a recorded stream would become; its first frame tells which service it is of."""
     try:
         data = file.read_bytes()
     except OSError as error:
         _exit(SettingsError([f"FILE: {file} cannot be read ({error.strerror})"]))
-    answer, ending = asyncio.run(_fold(data))
+    answer, ending, service = asyncio.run(_fold(data))
     if not (answer.has_text or answer.calls or answer.steps or answer.error or answer.usage):
-        _exit(SettingsError([f"FILE: {file} holds no DAS Agent stream"]))
-    draft = Draft("replay00", language_of(answer.text), "DAS Agent")
+        _exit(SettingsError([f"FILE: {file} holds no stream of DAS Agent or RDS Copilot"]))
+    draft = Draft("replay00", language_of(answer.text), service)
     draft.answer, draft.ending = answer, ending
     payloads = final_payloads(draft)
     if as_json:
@@ -166,35 +166,38 @@ def replay(
         console.print(terminal.blocks(payload))
 
 
-async def _fold(data: bytes) -> tuple[Answer, Ending]:
-    from bot.upstream.das_reader import read_events
+async def _fold(data: bytes) -> tuple[Answer, Ending, str]:
+    """The answer of a stream, how it ended, and the name of the service it is of."""
+    from bot.upstream.recorded import AnyFrames, read_events
 
     async def chunks() -> Any:
         yield data
 
-    answer = Answer()
+    answer, frames = Answer(), AnyFrames()
     try:
-        async for event in read_events(chunks()):
+        async for event in read_events(chunks(), frames):
             answer.apply(event, 0.0)
     except UpstreamError as error:
         answer.close(0.0)
-        return answer, Ending(State.FAILED, explain(error, language_of(answer.text)))
-    return answer, _ending(answer, language_of(answer.text))
+        return answer, Ending(State.FAILED, explain(error, language_of(answer.text))), frames.name
+    return answer, _ending(answer, language_of(answer.text)), frames.name
 
 
 async def _ask(settings: Settings, question: str, session: str, as_json: bool) -> bool:
-    from bot.app import das_backend
+    from bot.app import services
+    from bot.upstream.backend import Ask
 
     language = language_of(question)
     began = time.monotonic()
     answer = Answer()
-    backend = das_backend(settings)
+    backend = services(settings)["das"]
     console = Console()
     shown = None if as_json else Live(console=console, refresh_per_second=8, transient=True)
     failure: UpstreamError | None = None
     try:
         with shown or nullcontext():
-            async with backend.ask(question, session_id=session, agent_id=settings.das_agent_id) as events:
+            asked = Ask(question, session, agent_id=settings.das_agent_id, language=language)
+            async with backend.ask(asked) as events:
                 async for event in events:
                     answer.apply(event, time.monotonic())
                     if shown:

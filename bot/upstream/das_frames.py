@@ -1,15 +1,11 @@
-"""Translates one frame of DAS Chat into events; pure.
+"""Translates the frames of DAS Chat into events; pure.
 
-A frame is a flat object in PascalCase whose `Type` is an AG-UI event name. The service's documentation is
-thin, so every field is read with suspicion: a text may be a string, an object or a list of parts, a number
-may be a string, a value may be JSON inside a string.
+A frame is a flat object in PascalCase whose `Type` is an AG-UI event name.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from bot.model.event import (
     Activity,
@@ -31,90 +27,55 @@ from bot.model.event import (
     Unknown,
     Usage,
 )
-
-Frame = Mapping[str, Any]
-
-TEXT_KEYS = ("text", "Text", "content", "Content", "value", "Value")
-"""Where the text of an object lies, in the order of trust."""
+from bot.upstream.interrupts import find_interrupt
+from bot.upstream.values import Frame, document, get, mapping, number, string
 
 
-def translate(frame: Frame) -> list[Event]:
-    """The events of one frame: usually one, two when a frame both ends a call's arguments and has its result.
+class DasFrames:
+    """The frames of one stream."""
 
-    Never raises; what cannot be understood is `Unknown`.
-    """
-    kind = string(get(frame, "Type"))
-    try:
-        return _events(kind, frame)
-    except RecursionError:
-        return [Unknown(kind)]
+    def __init__(self) -> None:
+        self._chunked = ""
+
+    def read(self, frame: Frame) -> list[Event]:
+        """The events of one frame: usually one, two when it both ends a call's arguments and has its result.
+
+        Never raises; what cannot be understood is `Unknown`.
+        """
+        kind = string(get(frame, "Type"))
+        try:
+            return self._text_chunk(frame) if kind == "TEXT_MESSAGE_CHUNK" else _events(kind, frame)
+        except RecursionError:
+            return [Unknown(kind)]
+
+    def rest(self) -> list[Event]:
+        """Nothing: every frame tells all at once."""
+        return []
+
+    def _text_chunk(self, frame: Frame) -> list[Event]:
+        """AG-UI's short form of start and content; only the first of a message must name it and its role."""
+        self._chunked = string(get(frame, "MessageId")) or self._chunked
+        named = {**frame, "MessageId": self._chunked}
+        start: list[Event] = [_text_start(named)] if get(frame, "Role") else []
+        return [*start, _text_content(named)]
 
 
 def _events(kind: str, frame: Frame) -> list[Event]:
     if kind.startswith("TOOL_CALL_"):
         return _tool_call(kind, frame)
-    if kind.startswith("REASONING_"):
-        return [Reasoning(string(get(frame, "Delta")))]
+    if kind.startswith(("REASONING_", "THINKING_")):
+        return [Reasoning(_text(frame) if kind.endswith(("_CONTENT", "_CHUNK")) else "")]
     if kind.startswith("ACTIVITY_"):
         return [Activity(string(get(frame, "ActivityType")))]
     read = READERS.get(kind)
-    return [read(frame) if read else Unknown(kind)]
+    event = read(frame) if read else Unknown(kind)
+    if isinstance(event, Unknown | RunFinished) and (interrupt := find_interrupt(frame)):
+        return [interrupt, event] if isinstance(event, RunFinished) else [interrupt]
+    return [event]
 
 
-def get(frame: Frame, name: str) -> Any:
-    """A field by its PascalCase name, or in camelCase as some of the services' layers write it."""
-    value = frame.get(name)
-    return frame.get(name[0].lower() + name[1:]) if value is None else value
-
-
-def string(value: Any) -> str:
-    """The text in a value: itself, the text inside an object, the texts of a list of parts; else nothing."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or value is None:
-        return ""
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, list):
-        return "".join(string(part) for part in value)
-    if isinstance(value, dict):
-        return next((string(value[key]) for key in TEXT_KEYS if key in value), "")
-    return ""
-
-
-def document(value: Any) -> str:
-    """A tool's arguments or result as text: a string as it is, parts of text joined, all else as JSON."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    parts = value if isinstance(value, list) else [value]
-    if parts and all(_is_text(part) for part in parts):
-        return string(value)
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _is_text(part: Any) -> bool:
-    """Whether this is a part such as {"type": "text", "text": "…"}, not data that has a field named text."""
-    if not isinstance(part, dict):
-        return isinstance(part, str)
-    fields = {name.lower(): value for name, value in part.items()}
-    return isinstance(fields.get("text"), str) and (len(fields) == 1 or fields.get("type") == "text")
-
-
-def _number(value: Any) -> int | None:
-    try:
-        return None if value is None or isinstance(value, bool) else int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """A value that is an object, or JSON of one in a string; anything else is empty."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return {}
-    return value if isinstance(value, dict) else {}
+def _text(frame: Frame) -> str:
+    return string(get(frame, "Delta")) or string(get(frame, "Content"))
 
 
 def _failure(frame: Frame) -> str:
@@ -169,7 +130,7 @@ def _run_finished(frame: Frame) -> Event:
 
 
 def _run_error(frame: Frame) -> Event:
-    inside = _object(get(frame, "Value"))
+    inside = mapping(get(frame, "Value"))
     code = string(get(frame, "Code")) or string(get(inside, "Code"))
     return RunError(code, string(get(frame, "Message")) or string(get(inside, "Message")))
 
@@ -186,7 +147,7 @@ def _text_start(frame: Frame) -> Event:
 def _text_content(frame: Frame) -> Event:
     return TextMessageContent(
         string(get(frame, "MessageId")),
-        string(get(frame, "Delta")) or string(get(frame, "Content")),
+        _text(frame),
         string(get(frame, "AgentId")),
         string(get(frame, "ParentAgentId")),
     )
@@ -214,10 +175,10 @@ def _step_finished(frame: Frame) -> Event:
 
 def _custom(frame: Frame) -> Event:
     name, value = string(get(frame, "Name")), get(frame, "Value")
-    inside = _object(value)
+    inside = mapping(value)
     if name == "summary" and inside:
         return Usage(
-            _number(get(inside, "CharCount")),
+            number(get(inside, "CharCount")),
             string(get(inside, "SessionId")),
             string(get(inside, "RequestId")),
         )

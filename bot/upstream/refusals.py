@@ -55,6 +55,11 @@ def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Upstre
     )
 
 
+def has_refused(fields: Mapping[str, Any]) -> bool:
+    """Whether a JSON object that came with a 2xx is an error all the same."""
+    return bool(_first(_lower(dict(fields)), CODE_NAMES))
+
+
 def may_retry(error: UpstreamError) -> bool:
     """Whether the request certainly started nothing, and may succeed a moment later."""
     if error.begun or 0 < error.status < 300:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from bot.upstream.errors import UpstreamError
 
 LINE_END = re.compile(rb"\r\n|\r|\n")
 BOM = b"\xef\xbb\xbf"
-HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 DONE = "[DONE]"
 STRAY_LIMIT = 64 * 1024
 """Bytes kept of a body that is no event stream; an error body is far smaller."""
@@ -148,39 +147,9 @@ class SseReader:
         return UpstreamError("TooLarge", f"{what} exceeds {limit} bytes", begun=True)
 
 
-async def read_frames(
-    chunks: AsyncIterable[bytes],
-    limits: Limits = DEFAULT_LIMITS,
-) -> AsyncIterator[dict[str, Any]]:
-    """The JSON objects of a whole stream.
-
-    Raises:
-        UpstreamError: "TooLarge" past a size limit, "BadStream" after too many malformed frames in a row.
-    """
-    reader = SseReader(limits)
-    async for chunk in chunks:
-        for frame in reader.feed(chunk):
-            yield frame
-    for frame in reader.finish():
-        yield frame
-
-
 def _parse(text: str) -> dict[str, Any] | None:
     try:
         frame = json.loads(text)
-        if not isinstance(frame, dict):
-            return None
-        return _whole_characters(frame) if HALF_PAIR.search(text) else frame
     except (ValueError, RecursionError):
         return None
-
-
-def _whole_characters(value: Any) -> Any:
-    """Replace halves of surrogate pairs: such a str can be written neither to Redis nor to Slack."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole_characters(item) for item in value]
-    if isinstance(value, dict):
-        return {_whole_characters(name): _whole_characters(item) for name, item in value.items()}
-    return value
+    return frame if isinstance(frame, dict) else None

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from bot.model.answer import Answer
 from bot.model.ending import Progress
 from bot.slack.reply.draft import Draft
-from bot.upstream.das_reader import DasReader
-from bot.upstream.sse import DEFAULT_LIMITS
+from bot.upstream.das_frames import DasFrames
+from bot.upstream.reader import EventReader
 
 RUN = "0123456789abcdef" * 2
 PARAGRAPH = (
@@ -62,7 +62,7 @@ def new_draft() -> Draft:
 
 def incremental(recorded: list[bytes]) -> Iterator[Callable[[], None]]:
     """The bot's way, update by update: fold what is new, lay out the message that grows."""
-    reader, answer, draft = DasReader(DEFAULT_LIMITS), Answer(), new_draft()
+    reader, answer, draft = EventReader(DasFrames()), Answer(), new_draft()
     draft.answer = answer
     for part in _parts(recorded):
 
@@ -80,7 +80,7 @@ def incremental(recorded: list[bytes]) -> Iterator[Callable[[], None]]:
 
 def naive_update(frames_so_far: list[bytes]) -> float:
     """Seconds of one update the simple way: everything so far is folded, redacted and laid out again."""
-    reader = DasReader(DEFAULT_LIMITS)
+    reader = EventReader(DasFrames())
     events = [event for frame in frames_so_far for event in reader.feed(frame)]
     begin = time.perf_counter()
     answer, draft = Answer(), new_draft()

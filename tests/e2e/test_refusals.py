@@ -41,7 +41,7 @@ class House:
 @pytest.fixture
 async def house(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     """The bot in this process, with keys the service knows; it does not wait between its tries."""
-    monkeypatch.setattr("bot.upstream.das.BACKOFF", 0.0)
+    monkeypatch.setattr("bot.upstream.wire.BACKOFF", 0.0)
     workspace, das = Workspace(rates=NO_LIMITS), SimulatedDas(pace=0)
     await workspace.start()
     await das.start()

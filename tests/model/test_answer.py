@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.model import event as ev
 from bot.model.answer import Answer, CallState
-from bot.upstream.das_reader import read_events
+from bot.upstream.recorded import read_events
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "transcripts"
