@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 import aiohttp
 from aiohttp import web
@@ -30,12 +31,14 @@ from bot.slack.platform import SlackPlatform
 from bot.slack.socket import Socket, refusal
 from bot.slack.words import say
 from bot.store import embedded
+from bot.store.choices import Choices
 from bot.store.connection import open_store
 from bot.store.keys import DAY, Lives
 from bot.store.rates import SharedRates
 from bot.store.runs import Runs
 from bot.store.sessions import Sessions
 from bot.store.slots import Slots
+from bot.store.usage import Usage
 from bot.upstream.backend import Backend
 from bot.upstream.credentials import CredentialsSource, DefaultChain
 from bot.upstream.das import DasChat
@@ -66,20 +69,22 @@ class Running:
 def services(settings: Settings, credentials: CredentialsSource | None = None) -> dict[str, Backend]:
     """The services the settings describe, by key; credentials come from the default chain."""
     source = credentials or DefaultChain()
-    timeouts = Timeouts(silence=settings.das_silence_seconds, run=settings.das_deadline_minutes * 60)
-    found: dict[str, Backend] = {
-        "das": DasChat(source, endpoint=settings.das_endpoint, timeouts=timeouts),
-        "das-legacy": DasLegacy(source, endpoint=settings.das_endpoint, timeouts=timeouts),
-    }
+    das = Timeouts(silence=settings.das_silence_seconds, run=settings.das_deadline_minutes * 60)
+    rds = Timeouts(silence=settings.rds_silence_seconds, run=settings.rds_deadline_minutes * 60)
+    found: list[Backend] = [
+        DasChat(source, endpoint=settings.das_endpoint, timeouts=das),
+        DasLegacy(source, endpoint=settings.das_endpoint, timeouts=das),
+    ]
     if settings.has_rds:
-        found["rds"] = RdsCopilot(
+        copilot = RdsCopilot(
             source,
             region=settings.rds_region,
             endpoint=settings.rds_endpoint,
             approval=settings.rds_tool_approval,
-            timeouts=Timeouts(silence=settings.rds_silence_seconds, run=settings.rds_deadline_minutes * 60),
+            timeouts=rds,
         )
-    return found
+        found.append(copilot)
+    return {backend.key: backend for backend in found}
 
 
 async def run(settings: Settings) -> None:
@@ -153,7 +158,8 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         )
         names = {key: backend.name for key, backend in backends.items()}
         platform = SlackPlatform(client, notices, names, access)
-        agents = Agents(settings, chosen)
+        usage = Usage(redis, ZoneInfo(settings.timezone))
+        agents = Agents(settings, Choices(redis).of)
         parts = Parts(
             backends,
             sessions,
@@ -161,7 +167,7 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
             Sentences(explain, say),
             choose=agents.choose,
             asker=platform.asker,
-            count=count,
+            count=usage.count,
             limits=Limits(
                 {"das": settings.das_concurrency, "rds": settings.rds_concurrency}, settings.agent_concurrency
             ),

@@ -287,7 +287,8 @@ class Worker:
         run.state, run.ended_at = ending.state, self._parts.wall()
         while True:
             try:
-                await self._parts.count(run)
+                if run.characters:
+                    await self._parts.count(run)
                 if await self._runs.finish(job.lease, run):
                     job.over = True
                     break

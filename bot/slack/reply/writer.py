@@ -276,6 +276,7 @@ class SlackReply:
             self._draft.elapsed = self._clock() - self._began
         # Known once the thread is bound to an agent.
         self._draft.backend = self._names.get(self._run.backend, "")
+        self._draft.agent = self._run.agent_id
         return self._draft.payload(number)
 
     async def _bring_up(self, number: int, priority: Priority) -> None:
