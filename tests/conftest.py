@@ -178,14 +178,26 @@ def openssl() -> str:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
+def make_fleet(tmp_path: Path) -> Iterator[Callable[[str], Fleet]]:
+    """Servers of a dialect, "redis" (Debian's) or "valkey", as many as a test starts."""
+    made: list[Fleet] = []
+
+    def make(dialect: str) -> Fleet:
+        binary = shutil.which("redis-server") if dialect == "redis" else get_binary_path()
+        if binary is None:
+            _lacking("redis-server")
+        made.append(Fleet(tmp_path, str(binary)))
+        return made[-1]
+
+    yield make
+    for fleet in made:
+        fleet.end()
+
+
+@pytest.fixture
+def fleet(make_fleet: Callable[[str], Fleet]) -> Fleet:
     """Debian's Redis, as many as a test starts."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        _lacking("redis-server")
-    fleet = Fleet(tmp_path, str(binary))
-    yield fleet
-    fleet.end()
+    return make_fleet("redis")
 
 
 @pytest.fixture
@@ -202,31 +214,28 @@ def sentinels(fleet: Fleet) -> Replicated:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Replicated]:
+def cluster(make_fleet: Callable[[str], Fleet]) -> Replicated:
     """A Cluster of three Valkeys, and a fourth that can take the place of the one that has our slot."""
-    fleet = Fleet(tmp_path, str(get_binary_path()))
+    fleet = make_fleet("valkey")
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "700", "--repl-diskless-sync-delay", "0")
-    try:
-        primary, *others, replica = [fleet.start(*options) for _ in range(4)]
-        clients = {port: fleet.client(port) for port in fleet.servers}
-        ranges = zip([primary, *others], [(0, 4999), (5000, 9999), (10000, 16383)], strict=True)
-        for epoch, (port, (first, last)) in enumerate(ranges, start=1):
-            clients[port].execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-            clients[port].execute_command("CLUSTER", "SET-CONFIG-EPOCH", epoch)
-        for port in (primary, others[1], replica):
-            clients[others[0]].execute_command("CLUSTER", "MEET", "127.0.0.1", port)
+    primary, *others, replica = [fleet.start(*options) for _ in range(4)]
+    clients = {port: fleet.client(port) for port in fleet.servers}
+    ranges = zip([primary, *others], [(0, 4999), (5000, 9999), (10000, 16383)], strict=True)
+    for epoch, (port, (first, last)) in enumerate(ranges, start=1):
+        clients[port].execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        clients[port].execute_command("CLUSTER", "SET-CONFIG-EPOCH", epoch)
+    for port in (primary, others[1], replica):
+        clients[others[0]].execute_command("CLUSTER", "MEET", "127.0.0.1", port)
 
-        def know_each_other() -> bool:
-            infos = [str(client.execute_command("CLUSTER", "INFO")) for client in clients.values()]
-            return all("cluster_state:ok" in info and "cluster_known_nodes:4" in info for info in infos)
+    def know_each_other() -> bool:
+        infos = [str(client.execute_command("CLUSTER", "INFO")) for client in clients.values()]
+        return all("cluster_state:ok" in info and "cluster_known_nodes:4" in info for info in infos)
 
-        _until(know_each_other, "the nodes know each other")
-        leader = clients[primary].execute_command("CLUSTER", "MYID")
-        _until(
-            lambda: clients[replica].execute_command("CLUSTER", "REPLICATE", leader),
-            "the replica knows its primary",
-        )
-        _until(lambda: clients[primary].wait(1, 1000), "the replica joined")
-        yield Replicated(fleet, f"redis+cluster://127.0.0.1:{others[0]}", primary, replica)
-    finally:
-        fleet.end()
+    _until(know_each_other, "the nodes know each other")
+    leader = clients[primary].execute_command("CLUSTER", "MYID")
+    _until(
+        lambda: clients[replica].execute_command("CLUSTER", "REPLICATE", leader),
+        "the replica knows its primary",
+    )
+    _until(lambda: clients[primary].wait(1, 1000), "the replica joined")
+    return Replicated(fleet, f"redis+cluster://127.0.0.1:{others[0]}", primary, replica)

@@ -25,6 +25,8 @@ SOCKET_SECONDS = 5
 """Longest wait for one answer; longer than the workers' blocking read."""
 _CONNECTIONS = 100
 """Most connections of one process; small managed servers take a few hundred clients."""
+_RETRIES = 3
+"""Within half a second: a caller knows better than the connection what to do when Redis is away for longer."""
 _OLDEST = (7, 0)
 """Debian 12's Redis is the oldest dialect the scripts are tested on."""
 _FIRST_PAUSE_SECONDS = 0.5
@@ -107,8 +109,7 @@ def connect(url: str) -> Redis:
     Raises:
         ValueError: when the URL is wrong.
     """
-    # Short: a caller knows better than the connection what to do when Redis is away for longer.
-    return _client(parse(url), Retry(ExponentialBackoff(cap=0.5, base=0.05), 3))
+    return _client(parse(url), Retry(ExponentialBackoff(cap=0.5, base=0.05), _RETRIES))
 
 
 def _client(address: Address, retry: Retry) -> Redis:

@@ -9,6 +9,10 @@ from typing import Any
 from redis.asyncio import Redis
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.M)
+_REFUSED_WHEN_FULL = frozenset({"accept"})
+"""While the server has no memory left nothing new is taken in; what was taken in goes on, and is ended."""
+_ALLOWED_WHEN_FULL = "#!lua flags=allow-oom\n"
+"""https://redis.io/docs/latest/develop/programmability/lua-api/#script-flags, since Redis 7.0."""
 
 
 def sources() -> dict[str, str]:
@@ -21,7 +25,10 @@ class Scripts:
     """The scripts on one client: `await scripts("take", keys, args)` (EVALSHA, loaded on demand)."""
 
     def __init__(self, redis: Redis) -> None:
-        self._scripts = {name: redis.register_script(source) for name, source in sources().items()}
+        self._scripts = {
+            name: redis.register_script(source if name in _REFUSED_WHEN_FULL else _ALLOWED_WHEN_FULL + source)
+            for name, source in sources().items()
+        }
 
     async def __call__(self, name: str, keys: list[str], args: list[str | int]) -> Any:
         """Run a script.

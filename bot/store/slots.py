@@ -38,7 +38,8 @@ class Slots:
 
     async def free(self, kind: Kind, holder: str) -> None:
         """Give back a slot or a place. Doing so twice does no harm."""
-        async with self._redis.pipeline(transaction=True) as pipe:
+        # No transaction: a server that is full refuses those, even ones that only take away.
+        async with self._redis.pipeline(transaction=False) as pipe:
             for key in self._keys(kind):
                 pipe.zrem(key, holder)
             await pipe.execute()
