@@ -15,11 +15,12 @@ import pytest
 
 from bot.model.event import Event, RunError, RunFinished, RunStarted, TextMessageContent, Usage
 from bot.upstream.acs3 import Credentials
-from bot.upstream.backend import Backend
+from bot.upstream.backend import Ask, Backend
 from bot.upstream.credentials import StaticCredentials
-from bot.upstream.das import QUESTION_LIMIT, RETRY_WITHIN, DasChat, Timeouts
+from bot.upstream.das import QUESTION_LIMIT, DasChat
 from bot.upstream.errors import UpstreamError
 from bot.upstream.sse import Limits
+from bot.upstream.wire import RETRY_WITHIN, Timeouts
 
 KEY = StaticCredentials(Credentials("test-key-id", "test-key-secret", provider="static_ak"))
 SESSION = "123e4567-e89b-42d3-a456-000000000001"
@@ -88,7 +89,7 @@ def backend(endpoint: str, **options: Any) -> DasChat:
 
 async def ask(das: Backend, question: str = "hello", **options: Any) -> list[Event]:
     try:
-        async with das.ask(question, session_id=SESSION, **options) as events:
+        async with das.ask(Ask(question, SESSION, **options)) as events:
             return [event async for event in events]
     finally:
         await das.aclose()
@@ -216,7 +217,7 @@ async def test_never_asks_again(start_server: Any, script: Any, code: str, begun
 async def test_events_before_a_cut_arrive(start_server: Any) -> None:
     server = await start_server(says(STARTED))
     das = backend(server.endpoint)
-    async with das.ask("hello", session_id=SESSION) as events:
+    async with das.ask(Ask("hello", SESSION)) as events:
         assert await anext(events) == RunStarted("r")
         with pytest.raises(UpstreamError):
             await anext(events)
@@ -241,7 +242,7 @@ async def test_silence_and_deadline(start_server: Any, sent: tuple[bytes, ...], 
 
     async def read() -> None:
         nonlocal entered
-        async with das.ask("hello", session_id=SESSION) as events:
+        async with das.ask(Ask("hello", SESSION)) as events:
             entered = True
             async for _ in events:
                 pass
@@ -300,7 +301,7 @@ async def test_leaving_closes_the_connection(start_server: Any) -> None:
 
     server = await start_server(script)
     das = backend(server.endpoint)
-    async with das.ask("hello", session_id=SESSION) as events:
+    async with das.ask(Ask("hello", SESSION)) as events:
         assert await anext(events) == RunStarted("r")
     await closed.wait()
     await das.aclose()
@@ -314,7 +315,7 @@ async def test_cancelling_a_reader_closes_the_connection(start_server: Any) -> N
         closed.set()
 
     async def read(das: DasChat) -> None:
-        async with das.ask("hello", session_id=SESSION) as events:
+        async with das.ask(Ask("hello", SESSION)) as events:
             async for _ in events:
                 arrived.set()
 

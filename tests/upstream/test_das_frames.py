@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from bot.model.event import (
     Activity,
     Event,
+    InterruptRaised,
     Reasoning,
     RunError,
     RunFinished,
@@ -28,7 +30,14 @@ from bot.model.event import (
     Unknown,
     Usage,
 )
-from bot.upstream.das_frames import translate
+from bot.upstream.das_frames import DasFrames
+
+
+def translate(*frames: dict[str, Any]) -> list[Event]:
+    """The events of these frames of one stream."""
+    reader = DasFrames()
+    return [*(event for frame in frames for event in reader.read(frame)), *reader.rest()]
+
 
 WHO = {"AgentId": "sub", "ParentAgentId": "root"}
 CALL = {"ToolCallId": "c1", "AgentId": "sub"}
@@ -93,6 +102,13 @@ PARTS = [{"type": "text", "text": "one "}, {"type": "text", "text": "two"}]
         ("CUSTOM", {"Name": "other"}, [Unknown("CUSTOM other")]),
         ("REASONING_START", {"MessageId": "m"}, [Reasoning("")]),
         ("REASONING_MESSAGE_CONTENT", {"MessageId": "m", "Delta": "hm"}, [Reasoning("hm")]),
+        ("REASONING_MESSAGE_CHUNK", {"Content": "hm"}, [Reasoning("hm")]),
+        ("REASONING_END", {"Content": "all of it once more"}, [Reasoning("")]),
+        ("REASONING_ENCRYPTED_VALUE", {"Delta": "c2VjcmV0"}, [Reasoning("")]),
+        ("THINKING_TEXT_MESSAGE_CONTENT", {"Delta": "hm"}, [Reasoning("hm")]),
+        ("TEXT_MESSAGE_CHUNK", {"MessageId": "m", "Role": "assistant", "Delta": "x", **WHO},
+         [TextMessageStart("m", "assistant", "sub", "root"), TextMessageContent("m", "x", "sub", "root")]),
+        ("TEXT_MESSAGE_CHUNK", {"MessageId": "m", "Delta": "x"}, [TextMessageContent("m", "x")]),
         ("STATE_DELTA", {"Delta": []}, [Unknown("STATE_DELTA")]),
     ],
 )  # fmt: skip
@@ -118,6 +134,54 @@ def test_a_tool_error_may_stand_on_any_tool_frame(kind: str, error: object, text
     assert getattr(event, "error", None) == text
 
 
+def test_a_chunk_without_an_id_goes_on_with_the_last_one() -> None:
+    first = {"Type": "TEXT_MESSAGE_CHUNK", "MessageId": "m", "Role": "user", "Delta": "a"}
+    events = translate(first, {"Type": "TEXT_MESSAGE_CHUNK", "Delta": "b"})
+    assert events == [
+        TextMessageStart("m", "user"),
+        TextMessageContent("m", "a"),
+        TextMessageContent("m", "b"),
+    ]
+
+
+ASKED = {
+    "interruptId": "i1",
+    "request": {"message": "Which one?", "options": ["a", {"value": "b", "label": "B"}]},
+}
+RAISED = InterruptRaised("i1", "Which one?", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "events"),
+    [
+        ({"Type": "INTERRUPT", **ASKED}, [RAISED]),
+        ({"Type": "CUSTOM", "Name": "interrupt", "Value": ASKED}, [RAISED]),
+        ({"Type": "CUSTOM", "Name": "interrupt", "Value": json.dumps(ASKED)}, [RAISED]),
+        ({"Type": "CUSTOM", "Name": "x", "Value": [{"deep": {"er": ASKED}}]}, [RAISED]),
+        ({"Type": "RUN_FINISHED", "Outcome": {"Interrupts": [ASKED]}}, [RAISED, RunFinished()]),
+        ({"Type": "X", "InterruptId": "i1", "Request": {"Question": "?", "Options": []}}, [InterruptRaised("i1", "?")]),
+        ({"Type": "X", "interrupt_id": 7, "request": '{"options": [{"title": "t"}, 3, null]}'},
+         [InterruptRaised("7", "", ("t", "3"))]),
+        ({"Type": "X", "interruptId": "i1", "status": "resolved", "payload": {"value": "a"}}, [Unknown("X")]),
+        ({"Type": "X", "interruptId": "", "request": {}}, [Unknown("X")]),
+        ({"Type": "TOOL_CALL_RESULT", "ToolCallId": "c", "Content": ASKED},
+         [ToolCallResult("c", json.dumps(ASKED))]),
+    ],
+    ids=["flat", "value", "json", "deep", "finished", "names", "odd-options", "answered", "no-id", "in-a-result"],
+)  # fmt: skip
+def test_a_question_to_the_person_is_found_in_frames_nobody_documented(
+    frame: dict[str, Any], events: list[Event]
+) -> None:
+    assert translate(frame) == events
+
+
+def test_endless_nesting_holds_no_question() -> None:
+    deep: dict[str, Any] = ASKED
+    for _ in range(100):
+        deep = {"x": deep}
+    assert translate({"Type": "X", "Value": deep}) == [Unknown("X")]
+
+
 def test_camel_case_is_read_too() -> None:
     assert translate({"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "x"}) == [
         TextMessageContent("m", "x")
@@ -131,6 +195,7 @@ def test_a_frame_without_a_type() -> None:
 KINDS = [
     "RUN_STARTED", "RUN_ERROR", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TOOL_CALL_START", "TOOL_CALL_END",
     "TOOL_CALL_RESULT", "TOOL_CALL_CHUNK", "STEP_STARTED", "STEP_FINISHED", "CUSTOM", "ACTIVITY_DELTA",
+    "TEXT_MESSAGE_CHUNK", "REASONING_MESSAGE_CONTENT", "INTERRUPT", "RUN_FINISHED",
 ]  # fmt: skip
 NAMES = [
     "Delta",
@@ -143,6 +208,9 @@ NAMES = [
     "AgentId",
     "Chunk",
     "Code",
+    "Role",
+    "interruptId",
+    "request",
 ]
 JSON = st.recursive(
     st.none()
@@ -152,7 +220,8 @@ JSON = st.recursive(
     | st.text('ab {"😀', max_size=8)
     | st.sampled_from(["error"]),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "Code", "x"]), inner)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["text", "Code", "x", "interruptId", "request", "options"]), inner)
     ),
     max_leaves=6,
 )

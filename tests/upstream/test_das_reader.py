@@ -20,8 +20,10 @@ from bot.model.event import (
     Unknown,
     Usage,
 )
-from bot.upstream.das_reader import DasReader, read_events
+from bot.upstream.das_frames import DasFrames
 from bot.upstream.errors import UpstreamError
+from bot.upstream.reader import EventReader
+from bot.upstream.recorded import read_events
 from bot.upstream.sse import Limits
 
 OWN = Path(__file__).parents[1] / "data"
@@ -37,11 +39,14 @@ async def source(*chunks: bytes) -> AsyncIterator[bytes]:
 
 
 async def replay(*chunks: bytes) -> list[Event]:
-    return [event async for event in read_events(source(*chunks))]
+    return [event async for event in read_events(source(*chunks), DasFrames())]
 
 
 def outcome(chunks: list[bytes]) -> tuple[list[Event], str]:
-    reader, seen = DasReader(Limits(frame=2000, stream=6000, malformed_in_a_row=3)), list[Event]()
+    reader, seen = (
+        EventReader(DasFrames(), Limits(frame=2000, stream=6000, malformed_in_a_row=3)),
+        list[Event](),
+    )
     try:
         for chunk in chunks:
             for event in reader.feed(chunk):
