@@ -8,6 +8,7 @@ the time grows with the length of the text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 HIDDEN = "[hidden]"
 
@@ -93,8 +94,26 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
 ]
 
 
+_extra: list[re.Pattern[str]] = []
+
+
+def also_hide(patterns: Iterable[str]) -> None:
+    """Hide what these regular expressions match as well, from now on, in this process.
+
+    They replace those given before. One matches within a line of an answer.
+    """
+    _extra[:] = [re.compile(pattern) for pattern in patterns]
+
+
+def has_extra() -> bool:
+    """Whether there are such expressions."""
+    return bool(_extra)
+
+
 def redact(text: str) -> str:
     """`text` with everything that looks like a credential replaced by `[hidden]`."""
+    for extra in _extra:
+        text = extra.sub(HIDDEN, text)
     if "LTAI" in text or "STS." in text:
         text = _without_partners(text)
     for pattern, replacement in _RULES:

@@ -19,7 +19,8 @@ from bot.slack.reply import layout, limits
 from bot.slack.reply import safe as safe_module
 from bot.slack.reply.characters import shortened, whole_until
 from bot.slack.reply.draft import Draft, final_payloads
-from bot.slack.reply.pages import Pages, cost
+from bot.slack.reply.pages import Pages
+from bot.slack.reply.sizes import cost
 
 RUN = "0123456789abcdef0123456789abcdef"
 DONE = Ending(State.ANSWERED)
@@ -73,10 +74,12 @@ def judge_all(draft: Draft, ending: Ending = DONE) -> list[layout.Payload]:
     for number in range(draft.count):
         judge(draft.payload(number))
         judge(layout.plain(draft.payload(number)))
+        judge(layout.tasks(draft.payload(number)))
         judge(layout.recovered(draft.payload(number), draft.frame(), FAILED))
     final = ended(draft, ending)
     for payload in final:
         judge(payload)
+        judge(layout.tasks(payload))
         judge(layout.plain(payload))
         judge(layout.text_only(payload))
     return final
@@ -208,7 +211,29 @@ def test_a_table_of_three_hundred_rows_keeps_its_head_on_every_page() -> None:
     final = judge_all(draft_of(text(head + "\n".join(rows))))
     pages = markdown(final)
     assert len(pages) > 2 and all(page.startswith(head) for page in pages)
-    assert [row for page in pages for row in page.removeprefix(head).split("\n") if row] == rows
+    assert [row for page in pages for row in page.replace(head, "").split("\n") if row] == rows
+    # A page may hold more short rows than Slack's tables take: then a second table begins.
+    for table in [table for page in pages for table in page.split("\n\n")]:
+        assert len(table.splitlines()) - 1 <= limits.TABLE_ROWS
+
+
+def test_a_table_of_more_columns_than_slack_takes_is_code() -> None:
+    head = "|" + "|".join(f" c{n} " for n in range(25)) + "|\n"
+    table = head + "|" + "---|" * 25 + "\n" + head * 40
+    pages = markdown(judge_all(draft_of(text(f"Look:\n{table}\nDone."))))
+    assert pages[0].startswith(f"Look:\n```\n{head}") and pages[-1].endswith("|\n```\n\nDone.")
+    assert all(_balanced(page) for page in pages)
+    assert "".join(pages).replace("```\n", "").count(head) == 41
+
+
+def test_headings_do_not_make_more_blocks_than_a_message_may_have() -> None:
+    answer = "".join(f"## Part {n}\n\nOne sentence.\n\n" for n in range(80))
+    final = judge_all(draft_of(*[event for n in range(12) for event in call(n)], text(answer)))
+    assert "".join(markdown(final)).count("## Part") == 80
+    for payload in final:
+        # Each heading and each run of text between headings becomes a block of its own in Slack.
+        items = sum(2 * block.get("text", "").count("## ") for block in payload["blocks"] if "text" in block)
+        assert items + len(payload["blocks"]) <= limits.ITEMS
 
 
 def test_code_over_several_pages_is_closed_and_opened_again() -> None:
@@ -236,20 +261,22 @@ def test_an_empty_answer_still_is_a_message() -> None:
     assert [block["type"] for block in payload["blocks"]] == ["context", "context_actions", "actions"]
 
 
-def test_an_answer_beyond_all_messages_says_how_much_is_missing() -> None:
+def test_an_answer_beyond_all_messages_shows_its_end_and_is_a_file() -> None:
     answer = "".join(f"Line {n} of a very long answer, which goes on.\n" for n in range(6_000))
     draft = draft_of(*in_pieces(answer, 5_000))
-    final = judge_all(draft)
+    draft.take_in()
+    assert "Line 5999" in json.dumps(draft.payload(draft.count - 1)) and draft.attachments() == []
+    final = judge_all(draft, Ending(State.ANSWERED))
     assert len(final) == limits.MESSAGES
-    shown = "".join(page + "\n" for page in markdown(final))
-    note = json.dumps(final[-1]["blocks"])
-    match = re.search(r"([\d,]+) more characters are not shown", note)
+    *body, end = markdown(final)
+    shown = "".join(page + "\n" for page in body)
+    assert answer.startswith(shown) and answer.endswith(end.replace("\n\n", "\n") + "\n")
+    match = re.search(r"([\d,]+) characters are left out", json.dumps(final[-1]["blocks"]))
     assert match is not None
-    missing = int(match[1].replace(",", ""))
-    assert abs(len(answer) - len(shown) - missing) <= limits.MESSAGES
-    assert answer.startswith(shown[:1_000]) and "Goes on in the next message" in json.dumps(
-        final[0]["blocks"]
-    )
+    assert abs(len(answer) - len(shown) - len(end) - int(match[1].replace(",", ""))) <= 100
+    assert "Goes on in the next message" in json.dumps(final[0]["blocks"])
+    (file,) = draft.attachments()
+    assert (file.name, file.title, file.text) == ("answer-0123-4567.md", "The whole answer", answer)
 
 
 def test_work_stands_above_while_running_and_below_when_done() -> None:
@@ -265,7 +292,7 @@ def test_the_text_beside_the_blocks_carries_the_answer_and_cuts_no_escape() -> N
     (payload,) = judge_all(draft_of(text("a < b & c")))
     assert payload["text"] == "a &lt; b &amp; c"
     long = judge_all(draft_of(text("<" * 4_000)))[0]["text"]
-    assert long.endswith("&lt;…") and cost(long) <= limits.FALLBACK + 1
+    assert long.endswith("&lt;…") and limits.FALLBACK <= cost(long) <= limits.TEXT
 
 
 def test_folds_written_later_fit_beside_a_full_first_message() -> None:
@@ -395,10 +422,17 @@ def test_a_cut_is_inside_and_moves_forward(value: str, at: int) -> None:
 
 
 def test_the_ladder_ends_with_plain_text() -> None:
-    draft = draft_of(*call(1), text("**x**"))
+    draft = draft_of(*call(1), text("**x**\n"))
     draft.take_in()
     rungs = [draft.payload(0)]
     while draft.step_down():
         rungs.append(draft.payload(0))
-    assert len(rungs) == 3 and rungs[-1]["blocks"] == []
-    assert {"container", "markdown"}.isdisjoint(block["type"] for block in rungs[1]["blocks"])
+    assert [[block["type"] for block in rung["blocks"]] for rung in rungs] == [
+        ["context", "container", "markdown", "actions"],
+        ["context", "plan", "markdown", "actions"],
+        ["context", "context", "section", "actions"],
+        [],
+    ]
+    (task,) = rungs[1]["blocks"][1]["tasks"]
+    assert (task["title"], task["status"]) == ("das_api · 3.0 s", "complete")
+    assert "Result" in json.dumps(task["details"])

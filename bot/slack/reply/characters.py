@@ -22,6 +22,20 @@ def shortened(text: str, most: int) -> str:
     return text[: whole_until(text, most - 1)] + "…"
 
 
+def whole_characters(text: str) -> str:
+    """The text with halves of characters joined, or replaced where the other half is missing: they cannot be sent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def is_first_half(character: str) -> bool:
+    """Whether the other half of the character is yet to come."""
+    return "\ud800" <= character <= "\udbff"
+
+
 def _is_inside(text: str, at: int) -> bool:
     before, after = text[at - 1], text[at]
     if before == _ZWJ or after in _FOLLOWERS or unicodedata.combining(after):

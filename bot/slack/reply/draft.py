@@ -6,19 +6,26 @@ an update costs what is new plus one message, however long the answer has become
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
 from bot.model.question import Language
+from bot.model.run import State
 from bot.slack.reply import layout, limits
-from bot.slack.reply.folds import Block, Folds, size
-from bot.slack.reply.pages import Pages, cost
+from bot.slack.reply.asks import CONSOLE
+from bot.slack.reply.blocks import Block
+from bot.slack.reply.files import File, all_calls, whole_answer
+from bot.slack.reply.folds import Folds
+from bot.slack.reply.ladder import RUNGS
+from bot.slack.reply.pages import Pages
 from bot.slack.reply.safe import SafeText
+from bot.slack.reply.sizes import cost, size
 
-_RUNGS: tuple[Callable[[layout.Payload], layout.Payload], ...] = (lambda p: p, layout.plain, layout.text_only)
-"""What is tried in turn when Slack refuses the blocks."""
+_BODY = limits.MESSAGES - 1
+"""Messages that show the answer from its beginning on; one more shows its end, however far away that is."""
+_HALF = limits.PAGE // 2 - 100
+"""Characters of a page beyond those: the last message shows the last two, with a blank line between them."""
 
 
 class Draft:
@@ -29,24 +36,30 @@ class Draft:
         ending: set when the run has ended; the layout is then the final one.
         elapsed: seconds since the question was asked.
         backend: the service's name, for the footer.
+        agent: an agent's id worth showing in the footer, else "".
+        rung: how simple the blocks are, 0 for the newest types; Slack's refusals are remembered by it.
     """
 
-    def __init__(self, run_id: str, language: Language, backend: str) -> None:
+    def __init__(
+        self, run_id: str, language: Language, backend: str, *, agent: str = "", console: str = CONSOLE
+    ) -> None:
         self.answer = Answer()
         self.progress = Progress("starting")
         self.ending: Ending | None = None
         self.elapsed = 0.0
+        self.agent = agent
+        self.rung = 0
         self._run_id = run_id
         self._language = language
         self.backend = backend
+        self._console = console
         self._safe = SafeText()
         self._pages = Pages()
         self._folds = Folds(language, run_id)
         self._mark = (0, 0)
         self._taken_from = self.answer
-        self._missing = 0
+        self._heard = (-1, 0.0)
         self._version = 0
-        self._rung = 0
         self._ended_text = False
 
     def take_in(self) -> None:
@@ -54,9 +67,10 @@ class Draft:
         if self._taken_from is not self.answer:
             # A mark means nothing to another answer.
             self._taken_from, self._mark = self.answer, (-1, 0)
+            self._folds = Folds(self._language, self._run_id)
         new, self._mark, anew = self.answer.text_after(self._mark)
         if anew:
-            self._safe, self._pages, self._missing = SafeText(), Pages(), 0
+            self._safe, self._pages, self._ended_text = SafeText(), Pages(), False
         lines = self._safe.feed(new) if new else []
         if self.ending and not self._ended_text:
             self._ended_text = True
@@ -65,13 +79,10 @@ class Draft:
             return
         capacity = self._capacity()
         for line in lines:
-            if len(self._pages.sealed) >= limits.MESSAGES:
-                self._missing += len(line)
-                continue
             sealed = len(self._pages.sealed)
             self._pages.add(line, capacity)
             if len(self._pages.sealed) != sealed:
-                capacity = limits.PAGE
+                capacity = self._capacity()
 
     @property
     def count(self) -> int:
@@ -83,47 +94,88 @@ class Draft:
         self._version += 1
         page, frame = self._page(number), self.frame()
         if self.ending:
-            footer = layout.footer(self.answer, self.backend, self.elapsed, frame)
-            return _RUNGS[self._rung](layout.ended(page, frame, self.ending, footer))
-        return _RUNGS[self._rung](layout.running(page, frame, self._status(self.elapsed)))
+            footer = layout.footer(self.answer, self.backend, self.elapsed, frame, self.agent, self.ending)
+            return RUNGS[self.rung](layout.ended(page, frame, self.ending, self.answer, footer))
+        return RUNGS[self.rung](layout.running(page, frame, self._status(self.elapsed, self._quiet())))
 
     def signature(self, number: int) -> Any:
         """Tells whether a message would look different; the moving seconds do not count."""
         page = self._page(number)
         folds = tuple(block["block_id"] for block in page.folds)
-        state = self.ending or (self._status(0) if page.is_last else "")
-        return page.text, folds, page.is_last, page.missing, state, self._rung
+        state = self.ending or (self._status(0.0) if page.is_last else "")
+        return page.text, folds, page.is_last, page.left_out, state, self.rung
 
     def step_down(self) -> bool:
         """Fall back to simpler blocks; False when there are none simpler."""
-        if self._rung + 1 == len(_RUNGS):
+        if self.rung + 1 == len(RUNGS):
             return False
-        self._rung += 1
+        self.rung += 1
         return True
 
     def frame(self) -> layout.Frame:
         """What stands around the text of every message."""
-        return layout.Frame(self._run_id, self._language, self._version)
+        return layout.Frame(self._run_id, self._language, self._version, self._console)
+
+    def attachments(self) -> list[File]:
+        """What no message can hold of an answer that has ended, as files to put below it, made safe.
+
+        Takes a second or two of computing for the longest: call it once, away from the event loop.
+        """
+        if self.ending is None or self.ending.state is State.PAUSED:
+            return []
+        self.take_in()
+        files = []
+        reference = self.frame().reference
+        if self._left_out():
+            files.append(whole_answer(self.answer, reference, self._language))
+        self._page(0)
+        if self._folds.hides:
+            files.append(all_calls(self.answer, reference, self._language))
+        return files
 
     def _capacity(self) -> int:
         """Characters the page being written may take; in the first message, what its folds leave."""
-        if self._pages.sealed:
-            return limits.PAGE
-        folds = size(self._folds.draw(self.answer, limits.FOLDS))
+        if sealed := len(self._pages.sealed):
+            return limits.PAGE if sealed < _BODY else _HALF
+        folds = size(self._draw(limits.FOLDS, limits.PAGE_ITEMS))
         return limits.PAGE - max(limits.FOLDS_LEAST, folds)
 
     def _page(self, number: int) -> layout.Page:
-        is_open = number == len(self._pages.sealed)
-        room = limits.PAGE if number else limits.PAGE - limits.FOLDS_LEAST
-        text = self._pages.text(self._safe.tail(), room) if is_open else self._pages.sealed[number]
+        text, items = self._text(number)
         folds: list[Block] = []
         if number == 0:
-            folds = self._folds.draw(self.answer, max(limits.FOLDS_LEAST, limits.PAGE - cost(text)))
-        unshown = self._pages.unshown if len(self._pages.sealed) >= limits.MESSAGES else 0
-        return layout.Page(number, number == self.count - 1, text, folds, self._missing + unshown)
+            room = max(limits.FOLDS_LEAST, limits.PAGE - cost(text))
+            folds = self._draw(room, limits.ITEMS - limits.FRAME_BLOCKS - items)
+        left_out = self._left_out() if number == _BODY else 0
+        return layout.Page(number, number == self.count - 1, text, folds, left_out)
 
-    def _status(self, elapsed: float) -> str:
-        return layout.status(self.answer, self.progress, elapsed, self._language)
+    def _text(self, number: int) -> tuple[str, int]:
+        """A message's text, and how many items Slack makes of it."""
+        sealed = self._pages.sealed
+        if number < min(len(sealed), _BODY):
+            return sealed[number], self._pages.items[number]
+        room = _HALF if number == _BODY else limits.PAGE if number else limits.PAGE - limits.FOLDS_LEAST
+        text = self._pages.text(self._safe.tail(), room)
+        if len(sealed) > _BODY:
+            # The page before the last comes along: the last one may hold a single line.
+            text = f"{sealed[-1]}\n\n{text}".strip()
+        return text, self._pages.open_items
+
+    def _left_out(self) -> int:
+        return sum(map(len, self._pages.sealed[_BODY:-1]))
+
+    def _draw(self, room: int, most: int) -> list[Block]:
+        return self._folds.draw(self.answer, room, most, is_over=self.ending is not None)
+
+    def _quiet(self) -> float:
+        """Seconds since the answer was first seen as it is now."""
+        revision = self.answer.revision
+        if self._heard[0] != revision:
+            self._heard = revision, self.elapsed
+        return self.elapsed - self._heard[1]
+
+    def _status(self, elapsed: float, quiet: float = 0.0) -> str:
+        return layout.status(self.answer, self.progress, elapsed, self._language, quiet)
 
 
 def final_payloads(draft: Draft) -> list[layout.Payload]:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from bot.model.answer import Answer, CallState, Step, ToolCall
 from bot.model.question import Language
 from bot.slack.reply import limits
-from bot.slack.reply.characters import shortened, whole_until
-from bot.slack.reply.pages import cost
+from bot.slack.reply.blocks import Block, bold, container, preformatted, rich, section
+from bot.slack.reply.characters import shortened
+from bot.slack.reply.preview import PRETTY_MOST, preview
 from bot.slack.reply.safe import literal, mrkdwn
+from bot.slack.reply.sizes import cost, size
+from bot.slack.reply.thinking import Thinking
 from bot.slack.words import duration, say
-
-Block = dict[str, Any]
 
 _MARKS = {
     CallState.ARGUMENTS: "…",
@@ -28,12 +28,6 @@ _MARKS = {
 }
 _API_KEYS = ("api", "Api", "action", "Action", "api_name", "agent")
 """Arguments that name what a general tool such as das_api was asked to call."""
-_PRETTY_MOST = 20_000
-"""Characters of JSON worth indenting; beyond, only a part is shown anyway."""
-_REDACTION_MARGIN = 600
-"""Characters read beyond a cut, so that a secret that begins before it is seen whole."""
-
-
 _NAME_MOST = 120
 """Characters of a tool's or a sub-agent's name."""
 
@@ -45,10 +39,15 @@ class _Drawn:
     version: int
     block: Block
     size: int
+    is_cut: bool
+    """Whether it leaves something out."""
 
 
 class Folds:
-    """Draws the folds of one answer; remembers each call's block while the call does not change."""
+    """Draws the folds of one answer; remembers each call's block while the call does not change.
+
+    `hides` says whether what was drawn last leaves out something of a call.
+    """
 
     def __init__(self, language: Language, key: str) -> None:
         self._language = language
@@ -56,28 +55,49 @@ class Folds:
         self._drawn: dict[tuple[str, int], _Drawn] = {}
         self._titles: dict[str, tuple[int, str]] = {}
         self._numbers: dict[str, int] = {}
+        self._thinking = Thinking()
+        self._is_cut = False
+        self.hides = False
 
-    def draw(self, answer: Answer, room: int) -> list[Block]:
-        """The containers, oldest first, in at most `room` characters of payload.
+    def draw(self, answer: Answer, room: int, most: int = limits.BLOCKS, *, is_over: bool) -> list[Block]:
+        """At most `most` containers, oldest first, in at most `room` characters of payload.
 
-        Previews shrink first; then older calls are summed up in one container; a failed call stays open.
+        Previews shrink first; then older calls are summed up in one container; a failed call stays open. `is_over`:
+        nothing more will come.
         """
+        thoughts = self._thinking.text(answer, is_over=is_over)
         items = _items(answer)
-        shown = items[-limits.SHOWN_CALLS :]
-        older = self._summary(answer, items[: len(items) - len(shown)], limits.SECTION)
+        self.hides = bool(items)
+        # One for the thoughts, one for the summary.
+        shown = items[-min(limits.SHOWN_CALLS, most - 2) :]
         folds: list[_Drawn] = []
-        for preview in limits.PREVIEWS:
-            folds = [self._fold(answer, item, preview) for item in shown]
-            if size(older) + sum(fold.size for fold in folds) <= room:
-                return older + [fold.block for fold in folds]
+        for each in limits.PREVIEWS:
+            first = self._thoughts(*thoughts, each)
+            folds = [self._fold(answer, item, each) for item in shown]
+            first += self._summary(answer, items[: len(items) - len(shown)], limits.SECTION)
+            if size(first) + sum(fold.size for fold in folds) <= room:
+                self.hides = len(items) > len(shown) or any(fold.is_cut for fold in folds)
+                return first + [fold.block for fold in folds]
         for fewer in range(1, len(folds)):
             rest = folds[fewer:]
-            older = self._summary(answer, items[: len(items) - len(rest)], limits.SECTION)
-            if size(older) + sum(fold.size for fold in rest) <= room:
-                return older + [fold.block for fold in rest]
+            first = self._summary(answer, items[: len(items) - len(rest)], limits.SECTION)
+            if size(first) + sum(fold.size for fold in rest) <= room:
+                return first + [fold.block for fold in rest]
         return self._summary(answer, items, room)
 
-    def _fold(self, answer: Answer, item: ToolCall | Step, preview: int) -> _Drawn:
+    def _thoughts(self, text: str, total: int, most: int) -> list[Block]:
+        if not text:
+            return []
+        shown = shortened(text, min(most, limits.THINKING))
+        body: list[Block] = [{"type": "rich_text_quote", "elements": [{"type": "text", "text": shown}]}]
+        if shown != text:
+            counts = {"shown": f"{len(shown) - 1:,}", "total": f"{total:,}"}
+            note = {"type": "text", "text": say("cut", self._language, **counts)}
+            body.append({"type": "rich_text_section", "elements": [note]})
+        key = f"thoughts-{len(shown)}-{most}"
+        return [self._container(key, say("thought", self._language), "", [rich(body)], is_open=False)]
+
+    def _fold(self, answer: Answer, item: ToolCall | Step, most: int) -> _Drawn:
         """One item's fold; drawn again only when the item has changed."""
         if isinstance(item, Step):
             number = next(place for place, step in enumerate(answer.steps) if step is item)
@@ -85,26 +105,28 @@ class Folds:
             version = sum(map(_version, calls + own)) * 2 + (item.ended_at is not None)
         else:
             name, version = f"call-{self._number(item.id)}", _version(item)
-        known = self._drawn.get((name, preview))
+        known = self._drawn.get((name, most))
         if known is None or known.version != version:
-            key = f"{name}-{version}-{preview}"
-            if isinstance(item, Step):
-                block = self._step(item, calls, own, key, preview)
-            else:
-                block = self._call(item, key, preview)
-            known = self._drawn[(name, preview)] = _Drawn(version, block, size([block]))
+            key = f"{name}-{version}-{most}"
+            self._is_cut = False
+            block = (
+                self._step(item, calls, own, key, most)
+                if isinstance(item, Step)
+                else self._call(item, key, most)
+            )
+            known = self._drawn[(name, most)] = _Drawn(version, block, size([block]), self._is_cut)
         return known
 
-    def _call(self, call: ToolCall, key: str, preview: int) -> Block:
+    def _call(self, call: ToolCall, key: str, most: int) -> Block:
         return self._container(
             key,
             call_title(call),
             _subtitle(call, self._language),
-            [{"type": "rich_text", "elements": self._details(call, preview)}],
+            [rich(self._details(call, most))],
             is_open=call.state is CallState.FAILED,
         )
 
-    def _step(self, step: Step, calls: list[ToolCall], own: list[ToolCall], key: str, preview: int) -> Block:
+    def _step(self, step: Step, calls: list[ToolCall], own: list[ToolCall], key: str, most: int) -> Block:
         mark = "…" if step.ended_at is None else "✗" if step.failed else "✓"
         if step.status == "unfinished":
             mark = "–"
@@ -112,23 +134,19 @@ class Folds:
         count = "sub_agent_1" if len(calls) == 1 else "sub_agent"
         children: list[Block] = []
         for call in calls[: limits.CHILDREN - 2]:
-            heading = {
-                "type": "text",
-                "text": shortened(call_title(call), limits.TITLE) + "\n",
-                "style": {"bold": True},
-            }
-            elements = [{"type": "rich_text_section", "elements": [heading]}]
-            children.append({"type": "rich_text", "elements": elements + self._details(call, preview // 2)})
+            heading = bold(shortened(call_title(call), limits.TITLE) + "\n")
+            children.append(rich([heading, *self._details(call, most // 2)]))
         if len(calls) > len(children):
             rest = calls[len(children) :]
-            children.append(_section(self._lines(rest)))
+            self._is_cut = True
+            children.append(section(self._lines(rest)))
         if own and (own[0].result or own[0].error):
-            children.append({"type": "rich_text", "elements": self._details(own[0], preview // 2)[-2:]})
+            children.append(rich(self._details(own[0], most // 2)[-2:]))
         return self._container(
             key,
             f"{mark} {step_name(step)}" + (f" · {took}" if took else ""),
             say(count, self._language, count=len(calls)),
-            children or [_section(mrkdwn(step_name(step)) or "…")],
+            children or [section(mrkdwn(step_name(step)) or "…")],
             is_open=False,
         )
 
@@ -145,62 +163,34 @@ class Folds:
         title = f"{mark} {say('earlier', self._language, count=len(calls))}"
         return [
             self._container(
-                f"earlier-{len(calls)}-{failed}", title, subtitle, [_section(lines)], is_open=False
+                f"earlier-{len(calls)}-{failed}", title, subtitle, [section(lines)], is_open=False
             )
         ]
 
     def _container(
         self, name: str, title: str, subtitle: str, children: list[Block], *, is_open: bool
     ) -> Block:
-        block: Block = {
-            "type": "container",
-            "block_id": f"{self._key}-{name}"[:255],
-            "title": {"type": "plain_text", "text": shortened(title, limits.TITLE)},
-            "width": "full",
-            "is_collapsible": True,
-            "default_collapsed": not is_open,
-            "child_blocks": children,
-        }
-        if subtitle:
-            block["subtitle"] = {"type": "plain_text", "text": shortened(subtitle, limits.TITLE)}
-        return block
+        return container(f"{self._key}-{name}", title, subtitle, children, is_open=is_open)
 
     def _number(self, name: str) -> int:
         return self._numbers.setdefault(name, len(self._numbers))
 
-    def _details(self, call: ToolCall, preview: int) -> list[Block]:
+    def _details(self, call: ToolCall, most: int) -> list[Block]:
         parts = []
         if call.state is CallState.ARGUMENTS:
-            return self._part("arguments", "…", preview)
+            return self._part("arguments", "…", most)
         if call.arguments:
-            parts += self._part("arguments", call.arguments, preview)
+            parts += self._part("arguments", call.arguments, most)
         if call.error:
-            parts += self._part("error", call.error, preview)
+            parts += self._part("error", call.error, most)
         if call.result or not parts:
-            parts += self._part("result", call.result, preview)
+            parts += self._part("result", call.result, most)
         return parts
 
-    def _part(self, heading: str, text: str, preview: int) -> list[Block]:
-        bold = {"type": "text", "text": say(heading, self._language), "style": {"bold": True}}
-        cut = self._cut(text, preview)
-        return [
-            {"type": "rich_text_section", "elements": [bold]},
-            {
-                "type": "rich_text_preformatted",
-                "border": 0,
-                "elements": [{"type": "text", "text": cut or "…"}],
-            },
-        ]
-
-    def _cut(self, text: str, most: int) -> str:
-        pretty = _pretty(text)
-        safe = literal(pretty[: most + _REDACTION_MARGIN])
-        if len(pretty) <= most:
-            return safe
-        # Where secrets were hidden the text is shorter now; what slid in from behind the cut may hold half of one.
-        shown = safe[: whole_until(safe, max(1, min(most, len(safe) - _REDACTION_MARGIN)))]
-        note = say("cut", self._language, shown=f"{len(shown):,}", total=f"{len(pretty):,}")
-        return f"{shown}\n{note}"
+    def _part(self, heading: str, text: str, most: int) -> list[Block]:
+        shown = preview(text, most, self._language)
+        self._is_cut = self._is_cut or shown.is_cut
+        return [bold(say(heading, self._language)), preformatted(shown.text)]
 
     def _lines(self, calls: list[ToolCall], room: int = limits.SECTION - 500) -> str:
         """Calls as one line each, as many as fit into `room` characters of payload, at least one."""
@@ -219,11 +209,6 @@ class Folds:
         if known is None or known[0] != call.revision:
             known = self._titles[call.id] = (call.revision, mrkdwn(shortened(call_title(call), _NAME_MOST)))
         return known[1]
-
-
-def size(blocks: list[Block]) -> int:
-    """Characters of payload that blocks take."""
-    return sum(len(json.dumps(block, ensure_ascii=False)) for block in blocks)
 
 
 def call_title(call: ToolCall) -> str:
@@ -263,7 +248,7 @@ def _one_line(name: str) -> str:
 
 
 def _api(call: ToolCall) -> str:
-    if call.state < CallState.RUNNING or len(call.arguments) > _PRETTY_MOST:
+    if call.state < CallState.RUNNING or len(call.arguments) > PRETTY_MOST:
         return ""
     try:
         arguments = json.loads(call.arguments)
@@ -290,23 +275,6 @@ def _subtitle(call: ToolCall, language: Language) -> str:
     if call.state is CallState.FAILED:
         return " ".join(literal(call.error[:600]).split()) or say("failed", language)
     return ""
-
-
-def _section(text: str) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
-
-
-def _pretty(text: str) -> str:
-    if len(text) <= _PRETTY_MOST and text.lstrip()[:1] in ("{", "["):
-        try:
-            value = json.loads(text)
-            flat = json.dumps(value, ensure_ascii=False)
-            pretty = flat if len(flat) <= 60 else json.dumps(value, ensure_ascii=False, indent=2)
-        except (ValueError, RecursionError):
-            return text
-        # An escaped half of a character in JSON is whole text only now that it is read; it cannot be written.
-        return pretty.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _origin(answer: Answer, step: Step) -> list[ToolCall]:

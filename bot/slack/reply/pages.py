@@ -1,25 +1,27 @@
 """An answer's safe Markdown cut into messages. Pure; a page that is full is sealed and never changes again.
 
 A cut falls between paragraphs where it can, else between lines; a fence that is open there is closed and opened again
-in the next page, and a table's head is repeated.
+in the next page, and a table's head is repeated. Tables stay Markdown: Slack draws them as tables since 2026, and a
+table block of our own would be the only one its message may have. One with more rows than Slack's tables take becomes
+several, one with more columns becomes code.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass, field
 
+from bot.slack.reply import limits
 from bot.slack.reply.characters import whole_until
 from bot.slack.reply.safe import FENCE
-
-
-def cost(text: str) -> int:
-    """Characters `text` takes in a payload."""
-    return len(json.dumps(text, ensure_ascii=False)) - 2
-
+from bot.slack.reply.sizes import cost
 
 _REPEATED_MOST = 600
 """Characters of a fence's opener or a table's head that are worth repeating on each page."""
+_BREAKER = re.compile(r" {0,3}(?:#{1,6}(?:\s|$)|([-*_])[ \t]*(?:\1[ \t]*){2,}$)")
+"""A heading or a rule: Slack makes it a block of its own, and one of each run of text between them."""
+_CODE = "```\n"
+_BAR = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(slots=True)
@@ -32,6 +34,12 @@ class _Open:
     """The line that opened a fence still open, else empty."""
     table: list[str] = field(default_factory=list)
     """Head and rule of a table still open, else empty."""
+    rows: int = 0
+    """How many rows that table has, its head among them."""
+    items: int = 0
+    """How many blocks Slack makes of the page."""
+    is_run: bool = False
+    """Whether the last of them is a run of text, which goes on."""
     cut_at: int = 0
     """How many lines stand before the last blank line outside of fence and table."""
     prefix: int = 0
@@ -39,26 +47,39 @@ class _Open:
 
 
 class Pages:
-    """Pages of one answer: `sealed` ones, and the one that is being written."""
+    """Pages of one answer: `sealed` ones, and the one that is being written.
+
+    `items` tells of each sealed one how many blocks Slack makes of it at most.
+    """
 
     def __init__(self) -> None:
         self.sealed: list[str] = []
+        self.items: list[int] = []
         self._open = _Open()
         self._mid_line = False
         self._outdent = 0
         """How far the lines of an open fence are moved left: deep in a list it cannot be opened again."""
+        self._is_wide = False
+        """Inside a table that is shown as code."""
 
     def add(self, line: str, capacity: int) -> None:
         """Add a settled line; `capacity` is what the current page may take, in characters of payload."""
         if self._outdent and not self._mid_line:
             line = _outdented(line, self._outdent)
+        if self._is_wide and not self._mid_line and "|" not in line:
+            self._is_wide = False
+            self._append(_CODE)
         self._add(line, capacity)
 
     def _add(self, line: str, capacity: int) -> None:
-        need = cost(line)
         page = self._open
+        if page.table and page.rows >= limits.TABLE_ROWS and "|" in line and not self._mid_line:
+            for each in ["\n", *page.table]:
+                self._append(each)
+        need = cost(line) + (2 * cost(_CODE) if _is_table_rule(line) else 0)
         room = capacity - page.size - cost(_closing(page))
-        if need > room and len(page.lines) > page.prefix:
+        is_full = need > room or page.items + self._weight(line) > limits.PAGE_ITEMS
+        if is_full and len(page.lines) > page.prefix:
             before = self._outdent
             self._seal()
             self._add(line if self._mid_line else _outdented(line, self._outdent - before), capacity)
@@ -76,16 +97,17 @@ class Pages:
     def text(self, tail: str = "", room: int = 0) -> str:
         """The page being written, its fence closed; with the provisional `tail`, when that fits into `room`."""
         body = "".join(self._open.lines)
-        if tail and self._open.size + cost(tail) + len(_closing(self._open)) <= room:
+        has_room = self._open.size + cost(tail) + len(_closing(self._open)) <= room
+        if tail and has_room and not self._open.table:  # Half a row would be a row with cells missing.
             body += tail
         if not self._open.fence:
             return body.strip("\n")
         return body.rstrip("\n") + _closing(self._open).rstrip("\n")
 
     @property
-    def unshown(self) -> int:
-        """Characters in the page being written, what it repeats not counted."""
-        return sum(map(len, self._open.lines[self._open.prefix :]))
+    def open_items(self) -> int:
+        """How many blocks Slack makes of the page being written, its provisional end among them."""
+        return self._open.items + 1
 
     @property
     def count(self) -> int:
@@ -95,6 +117,8 @@ class Pages:
 
     def _append(self, line: str) -> None:
         page = self._open
+        page.items += self._weight(line)
+        page.is_run = (page.is_run or bool(line.strip())) and (bool(page.fence) or not _BREAKER.match(line))
         page.lines.append(line)
         page.size += cost(line)
         fence = None if self._mid_line else FENCE.match(line.rstrip("\n"))
@@ -106,12 +130,31 @@ class Pages:
         elif fence:
             page.fence, page.table = line if line.endswith("\n") else line + "\n", []
         elif page.table:
-            if not line.lstrip().startswith("|") and "|" not in line:
+            page.rows += 1
+            if "|" not in line:
                 page.table = []
         elif _is_table_rule(line) and len(page.lines) > 1 and "|" in page.lines[-2]:
-            page.table = [page.lines[-2], line]
+            self._open_table(line)
         if not page.fence and not page.table and not line.strip():
             page.cut_at = len(page.lines)
+
+    def _open_table(self, rule: str) -> None:
+        page = self._open
+        page.items += 1
+        if len(_BAR.findall(rule.strip().strip("|"))) < limits.TABLE_CELLS:
+            page.table, page.rows = [page.lines[-2], rule], 1
+            return
+        # Nobody reads so many columns beside each other, and Slack refuses them: as code they can be copied.
+        page.lines.insert(-2, _CODE)
+        page.size += cost(_CODE)
+        page.fence, self._is_wide = _CODE, True
+
+    def _weight(self, line: str) -> int:
+        """How many more blocks the page becomes with this line."""
+        page = self._open
+        if not page.fence and not self._mid_line and _BREAKER.match(line):
+            return 1
+        return int(bool(line.strip()) and not page.is_run)
 
     def _seal(self) -> None:
         """End the page, at its last paragraph when that is in its second half."""
@@ -125,6 +168,7 @@ class Pages:
             page.lines = page.lines[: page.cut_at]
             page.fence, page.table = "", []
         self.sealed.append(self.text())
+        self.items.append(page.items)
         self._open = _Open()
         mid_line, self._mid_line = self._mid_line, False
         for line in self._repeated(page):

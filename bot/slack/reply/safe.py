@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from bot import redact as secrets
 from bot.redact import BARE_SECRET, HIDDEN, KEY_ID, redact
-from bot.slack.reply.characters import whole_until
-from bot.slack.reply.emphasis import CODE_SPAN, beside_cjk
+from bot.slack.reply.characters import is_first_half, whole_characters, whole_until
+from bot.slack.reply.emphasis import CODE_SPAN, beside_cjk, closed
 
 _LONGEST_LINE = 4_000
 """Characters after which a line without an end is settled in pieces."""
@@ -41,6 +42,8 @@ _HOST_IN_TEXT = re.compile(r"(?<![\w.-])((?:[a-z0-9-]{1,63}\.){1,9}[a-z]{2,24})(
 _HOST = re.compile(r"https?://(?:[^/@\s]*@)?([^/:?#\s]+)", re.I)
 FENCE = re.compile(r"^(\s*)(`{3,}(?=[^`]*$)|~{3,})(.*)$")
 """A line that opens or closes fenced code, however deep in a list: its indentation, sign, and what follows."""
+_RULE_SIGNS = "|:-=+ \t"
+"""A line of these alone may yet become a table's rule, or make a heading of the line above."""
 _LAST_WORD = re.compile(r"[\x21-\x7e]+$")
 _PEM_BEGIN = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PEM_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
@@ -68,12 +71,12 @@ def neutralise(text: str, *, code: bool = False) -> str:
 
 def literal(text: str) -> str:
     """Redacted text for places Slack takes literally (rich_text_preformatted)."""
-    return redact(text)
+    return redact(whole_characters(text))
 
 
 def mrkdwn(text: str) -> str:
     """Redacted, neutralised text for mrkdwn: the three characters Slack parses are escaped."""
-    text = redact(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = literal(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _BROADCAST.sub("@" + _BREAK, text)
 
 
@@ -90,12 +93,18 @@ def _links(text: str) -> str:
     return _REFERENCE.sub(r"\1" + _BREAK + ":", text)
 
 
-def _honest(link: re.Match[str]) -> str:
-    label, target = link.groups()
+def true_label(label: str, target: str) -> str:
+    """A link's text; its host instead, when the text names another one."""
     named, actual = _HOST_IN_TEXT.search(label), _HOST.match(target)
     if named and actual and named.group(1).lower() != actual.group(1).lower():
-        return f"[{actual.group(1)}]({target})"
-    return link.group()
+        return actual.group(1)
+    return label
+
+
+def _honest(link: re.Match[str]) -> str:
+    label, target = link.groups()
+    shown = true_label(label, target)
+    return link.group() if shown == label else f"[{shown}]({target})"
 
 
 @dataclass(slots=True)
@@ -119,11 +128,16 @@ class SafeText:
 
     def __init__(self) -> None:
         self._raw = ""
+        self._half = ""
         self._state = _State()
 
     def feed(self, delta: str) -> list[str]:
         """Take more raw text; returns the safe lines it completed, each with its newline."""
-        self._raw += delta
+        delta = self._half + delta
+        self._half = ""
+        if delta and is_first_half(delta[-1]):
+            self._half, delta = delta[-1], delta[:-1]
+        self._raw += whole_characters(delta)
         if "\n" not in delta and len(self._raw) < _LONGEST_LINE:
             return []
         *lines, self._raw = self._raw.split("\n")
@@ -139,20 +153,23 @@ class SafeText:
 
     def finish(self) -> list[str]:
         """The text is complete: the last line, if it had no newline."""
-        rest, self._raw = self._raw, ""
+        rest = self._raw + whole_characters(self._half)
+        self._raw = self._half = ""
         return [self._line(rest) or ""] if rest else []
 
     def tail(self) -> str:
         """The incomplete last line as far as it can be shown: not its last word, nor half a table row."""
         if self._state.pem or not self._raw or self._raw.lstrip().startswith(("|", "```", "~~~")):
             return ""
+        if secrets.has_extra():
+            return ""  # Nobody knows where a pattern of the operators begins to match.
         shown = _LAST_WORD.sub("", self._raw)
-        if not shown.strip():
+        if not shown.strip(_RULE_SIGNS):
             return ""
         before, self._state = self._state, replace(self._state)
         safe = self._line(shown) or ""
-        self._state = before
-        return safe
+        is_code, self._state = bool(self._state.fence), before
+        return safe if is_code else closed(safe)
 
     def _cut_long(self, line: str, settled: list[str]) -> str:
         """Settle a line that is too long to wait for in pieces; returns what remains of it."""

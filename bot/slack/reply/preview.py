@@ -1,0 +1,49 @@
+"""Arguments and results as far as a fold shows them: indented, redacted, cut visibly. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from bot.model.question import Language
+from bot.slack.reply.characters import whole_characters, whole_until
+from bot.slack.reply.safe import literal
+from bot.slack.words import say
+
+PRETTY_MOST = 20_000
+"""Characters of JSON worth indenting; beyond, only a part is shown anyway."""
+_FLAT_MOST = 60
+"""Characters of JSON that read well on one line."""
+_REDACTION_MARGIN = 600
+"""Characters read beyond a cut, so that a secret that begins before it is seen whole."""
+
+
+class Preview(NamedTuple):
+    """What is shown of a text, and whether that is less than all of it."""
+
+    text: str
+    is_cut: bool
+
+
+def preview(text: str, most: int, language: Language) -> Preview:
+    """At most `most` characters of a text, with a line that says how much is missing."""
+    whole = pretty(text)
+    safe = literal(whole[: most + _REDACTION_MARGIN])
+    if len(whole) <= most:
+        return Preview(safe, False)
+    # Where secrets were hidden the text is shorter now; what slid in from behind the cut may hold half of one.
+    shown = safe[: whole_until(safe, max(1, min(most, len(safe) - _REDACTION_MARGIN)))]
+    note = say("cut", language, shown=f"{len(shown):,}", total=f"{len(whole):,}")
+    return Preview(f"{shown}\n{note}", True)
+
+
+def pretty(text: str) -> str:
+    """JSON of a readable length indented, anything else as it is; never half a character."""
+    if len(text) <= PRETTY_MOST and text.lstrip()[:1] in ("{", "["):
+        try:
+            value = json.loads(text)
+            flat = json.dumps(value, ensure_ascii=False)
+            text = flat if len(flat) <= _FLAT_MOST else json.dumps(value, ensure_ascii=False, indent=2)
+        except (ValueError, RecursionError):
+            pass
+    return whole_characters(text)
