@@ -18,13 +18,14 @@ from rich.live import Live
 from bot import __version__, log, terminal
 from bot.model.answer import Answer
 from bot.model.ending import Ending
-from bot.model.question import MAX_QUESTION, Language, language_of
+from bot.model.question import Language, language_of
 from bot.model.run import State
 from bot.redact import redact
 from bot.settings import Settings, SettingsError, load
 from bot.slack.reply import layout
 from bot.slack.reply.draft import Draft, final_payloads
 from bot.slack.words import say
+from bot.upstream.backend import Ask, Backend
 from bot.upstream.errors import UpstreamError
 from bot.upstream.sentences import explain
 
@@ -117,23 +118,44 @@ def demo(
 @cli.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask the agent.")],
+    service: Annotated[
+        str, typer.Option(help="Whom to ask: das, das-legacy or rds; DEFAULT_AGENT unless given.")
+    ] = "",
     session: Annotated[str, typer.Option(help="Session id of an earlier answer, to ask on.")] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object when the answer has ended.")
     ] = False,
     env_file: EnvFile = Path(".env"),
 ) -> None:
-    """Ask DAS Agent from the terminal: the same signing, reading and folding, without Slack."""
+    """Ask an agent from the terminal: the same signing, reading and folding, without Slack."""
+    from bot.app import services
+
     settings = _settings(env_file, slack=False)
     log.configure("error")
+    named, *agent_id = settings.default_agent.split()
+    key = service or named
+    backends = services(settings)
     if not question.strip():
         _exit(SettingsError(["QUESTION: is empty; ask something"]))
-    if len(question) > MAX_QUESTION:
-        _exit(SettingsError([f"QUESTION: {len(question):,} characters; the agent takes {MAX_QUESTION:,}"]))
-    if session and not _is_uuid(session):
+    if key not in backends:
+        hint = "; set RDS_REGION to ask RDS Copilot" if key == "rds" else ""
+        _exit(SettingsError([f"--service: {key} is none of {', '.join(backends)}{hint}"]))
+    backend = backends[key]
+    if len(question) > backend.limit:
+        _exit(SettingsError([f"QUESTION: {len(question):,} characters; the agent takes {backend.limit:,}"]))
+    if session and not backend.names_sessions and not _is_uuid(session):
         _exit(SettingsError([f"--session: {session} is not a session id (a UUID, printed with each answer)"]))
+    own = settings.rds_agent_id if key == "rds" else settings.das_agent_id
+    fresh = "" if backend.names_sessions else str(uuid.uuid4())
+    asked = Ask(
+        question,
+        session or fresh,
+        agent_id=agent_id[0] if agent_id and key == named else own,
+        language=language_of(question),
+        timezone=settings.timezone,
+    )
     try:
-        ok = asyncio.run(_ask(settings, question, session or str(uuid.uuid4()), as_json))
+        ok = asyncio.run(_ask(backend, asked, as_json))
     except KeyboardInterrupt:
         print("das-bot: stopped listening; the agent may still finish its run unseen", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -183,20 +205,15 @@ async def _fold(data: bytes) -> tuple[Answer, Ending, str]:
     return answer, _ending(answer, language_of(answer.text)), frames.name
 
 
-async def _ask(settings: Settings, question: str, session: str, as_json: bool) -> bool:
-    from bot.app import services
-    from bot.upstream.backend import Ask
-
-    language = language_of(question)
+async def _ask(backend: Backend, asked: Ask, as_json: bool) -> bool:
+    language = asked.language
     began = time.monotonic()
     answer = Answer()
-    backend = services(settings)["das"]
     console = Console()
     shown = None if as_json else Live(console=console, refresh_per_second=8, transient=True)
     failure: UpstreamError | None = None
     try:
         with shown or nullcontext():
-            asked = Ask(question, session, agent_id=settings.das_agent_id, language=language)
             async with backend.ask(asked) as events:
                 async for event in events:
                     answer.apply(event, time.monotonic())
@@ -209,13 +226,14 @@ async def _ask(settings: Settings, question: str, session: str, as_json: bool) -
         await backend.aclose()
     ending = Ending(State.FAILED, explain(failure, language)) if failure else _ending(answer, language)
     elapsed = time.monotonic() - began
-    session = (answer.usage.session_id if answer.usage else "") or session
+    session = (answer.usage.session_id if answer.usage else "") or answer.session_id or asked.session_id
     if as_json:
         print(json.dumps(_as_dict(answer, ending, failure, session, elapsed), ensure_ascii=False))
     else:
-        footer = layout.footer(answer, "DAS Agent", elapsed, layout.Frame(session, language, 0))
-        if answer.has_text or answer.calls:
-            footer += f"\nask on: das-bot ask --session {session} …"
+        footer = layout.footer(answer, backend.name, elapsed, layout.Frame(session, language, 0))
+        if session and (answer.has_text or answer.calls):
+            service = "" if backend.key == "das" else f"--service {backend.key} "
+            footer += f"\nask on: das-bot ask {service}--session {session} …"
         console.print(terminal.final(answer, ending, footer))
         if failure:
             Console(stderr=True).print(f"cause: {redact(str(failure))}", style="dim", highlight=False)
@@ -226,6 +244,8 @@ def _ending(answer: Answer, language: Language) -> Ending:
     if answer.error:
         error = UpstreamError(answer.error.code, answer.error.message, begun=True)
         return Ending(State.FAILED, explain(error, language))
+    if answer.is_paused:
+        return Ending(State.PAUSED)
     return Ending(State.ANSWERED, "" if answer.has_text else say("nothing", language))
 
 

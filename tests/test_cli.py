@@ -19,6 +19,8 @@ from rich.console import Console
 
 from bot import terminal
 from bot.demo.das import DEMO_CREDENTIAL, Faults, Refusal, SimulatedDas
+from bot.demo.rds import SimulatedRds
+from bot.demo.upstream.service import Service
 from bot.model.answer import Answer
 from bot.model.event import TextMessageContent, TextMessageStart
 
@@ -29,11 +31,11 @@ WAIT_S = 40
 """Longest a command may take. Far more than it takes: a busy machine is slow, not wrong."""
 
 
-class Das:
-    """The simulated agent on a thread of its own, so that commands can be waited for."""
+class OnThread:
+    """A simulated service on a thread of its own, so that commands can be waited for."""
 
-    def __init__(self) -> None:
-        self.simulated = SimulatedDas(pace=0.02)
+    def __init__(self, simulated: Service) -> None:
+        self.simulated = simulated
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -49,17 +51,26 @@ class Das:
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Das]:
-    das = Das()
-    das.start()
-    yield das
-    das.stop()
+def services() -> Iterator[tuple[SimulatedDas, SimulatedRds]]:
+    das, rds = SimulatedDas(pace=0.02), SimulatedRds(pace=0.02)
+    threads = [OnThread(das), OnThread(rds)]
+    for thread in threads:
+        thread.start()
+    yield das, rds
+    for thread in threads:
+        thread.stop()
 
 
 @pytest.fixture
-def das(service: Das) -> SimulatedDas:
-    service.simulated.requests.clear()
-    return service.simulated
+def das(services: tuple[SimulatedDas, SimulatedRds]) -> SimulatedDas:
+    services[0].requests.clear()
+    return services[0]
+
+
+@pytest.fixture
+def rds(services: tuple[SimulatedDas, SimulatedRds]) -> SimulatedRds:
+    services[1].requests.clear()
+    return services[1]
 
 
 @pytest.fixture
@@ -76,6 +87,11 @@ def with_das(env: dict[str, str], das: SimulatedDas) -> dict[str, str]:
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": DEMO_CREDENTIAL.secret,
     }
     return env | own
+
+
+@pytest.fixture
+def with_rds(with_das: dict[str, str], rds: SimulatedRds) -> dict[str, str]:
+    return with_das | {"RDS_ENDPOINT": rds.url, "RDS_REGION": "cn-hangzhou"}
 
 
 def das_bot(env: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -138,6 +154,30 @@ def test_ask_json_is_one_object_and_a_session_goes_on(with_das: dict[str, str], 
     assert "described above" in second["text"]
     assert second["session_id"] == first["session_id"]
     assert [request.session_id for request in das.requests] == [first["session_id"]] * 2
+
+
+def test_ask_reaches_the_older_interface(with_das: dict[str, str], das: SimulatedDas) -> None:
+    done = das_bot(with_das, "ask", "--service", "das-legacy", QUESTION)
+    assert done.returncode == 0 and "no index on orders.user_id" in flat(done.stdout)
+    assert [request.action for request in das.requests] == ["GetDasAgentSSE"]
+
+
+def test_ask_reaches_rds_copilot_and_a_conversation_goes_on(
+    with_rds: dict[str, str], rds: SimulatedRds
+) -> None:
+    first = json.loads(das_bot(with_rds, "ask", "--json", "--service", "rds", QUESTION).stdout)
+    assert first["state"] == "answered" and first["session_id"] and first["tool_calls"]
+    done = das_bot(with_rds, "ask", "--service", "rds", "--session", first["session_id"], "and yesterday?")
+    assert done.returncode == 0
+    assert f"das-bot ask --service rds --session {first['session_id']}" in flat(done.stdout)
+    asked_in = [request.params.get("ConversationId") for request in rds.requests]
+    assert asked_in == [None, first["session_id"]]
+
+
+def test_ask_for_a_service_that_is_not_set_up_says_how(with_das: dict[str, str]) -> None:
+    done = das_bot(with_das, "ask", "--service", "rds", QUESTION)
+    assert done.returncode == 2
+    assert "--service: rds is none of das, das-legacy; set RDS_REGION" in flat(done.stderr)
 
 
 def test_ask_with_a_wrong_key_says_who_can_help(with_das: dict[str, str]) -> None:
@@ -245,8 +285,8 @@ def test_replay_tells_a_recorded_failure(env: dict[str, str]) -> None:
     ("content", "told"),
     [
         (None, "cannot be read (No such file"),
-        (b"", "holds no DAS Agent stream"),
-        (b"\xff\x00", "holds no DAS"),
+        (b"", "holds no stream of DAS Agent"),
+        (b"\xff\x00", "holds no stream of"),
     ],
 )
 def test_replay_refuses_what_is_no_recording(
