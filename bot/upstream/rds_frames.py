@@ -99,14 +99,17 @@ class RdsFrames:
 
     def _aside(self, kind: str, name: str, answer: str, fields: Frame) -> list[Event]:
         """What happens beside the text."""
+        aside: list[Event] = [Unknown(kind), Reasoning(answer)]
         if name == "toolcall":
-            return self._calls.read(fields) or [Unknown(kind), Reasoning(answer)]
+            called = self._calls.read(fields)
+            return aside if called is None else called
         if name in DOCUMENTS:
             return list(sources(fields.get("answer"))) or [Unknown(kind)]
         if name in THINKING:
             return [Reasoning(answer)]
         if SUB_TASK.search(kind):
-            return self._step(kind, answer) or [Unknown(kind), Reasoning(answer)]
+            step = self._step(kind, answer)
+            return aside if step is None else step
         if EXCEPTION.fullmatch(kind) and not answer:
             return [RunError(kind, string(first(fields, "message", "description")))]
         if not answer or not isinstance(parsed(answer), str):
@@ -124,11 +127,11 @@ class RdsFrames:
         self._text_id = self._text_id or self._names.message_id or "answer"
         return self._text_id
 
-    def _step(self, kind: str, answer: str) -> list[Event]:
+    def _step(self, kind: str, answer: str) -> list[Event] | None:
         inside = folded(mapping(answer))
         title = string(first(inside, "title", "name", "taskname", "subtaskname", "nodename", "label"))
         if not title:
-            return []
+            return None
         status = string(first(inside, "status", "state")) or kind.rsplit("_", 1)[-1]
         step = string(first(inside, "id", "taskid", "subtaskid", "nodeid")) or title
         if BEGUN.search(status):

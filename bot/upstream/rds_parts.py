@@ -20,6 +20,9 @@ FAILED = ("error", "failed", "fail", "failure", "exception", "timeout", "rejecte
 STARTED = ("start", "started")
 RUNNING = ("pending", "running")
 
+NAME_KEYS = ("toolcallname", "toolname", "name")
+ID_KEYS = ("toolcallid", "callid", "id")
+
 LINK = re.compile(r"\[([^\]\n]{1,300})\]\((https?://[^\s)]+)\)")
 URL = re.compile(r"https?://[^\s<>\"'）】]+")
 TITLE_LIMIT = 300
@@ -36,18 +39,16 @@ class ToolCalls:
         self._with_arguments: set[str] = set()
         self._finished: dict[str, int] = {}
 
-    def read(self, fields: Frame) -> list[Event]:
-        """The events of a tool_call frame; empty when it names no call."""
+    def read(self, fields: Frame) -> list[Event] | None:
+        """The events of a tool_call frame, None when it names no call."""
         found = parsed(fields.get("answer"))
         listed = found if isinstance(found, list) else [found]
         calls = [folded(call) for call in listed if isinstance(call, dict)]
-        return [event for call in calls for event in self._call(call)]
+        named = [call for call in calls if first(call, *NAME_KEYS, *ID_KEYS)]
+        return [event for call in named for event in self._call(call)] if named else None
 
     def _call(self, call: Frame) -> list[Event]:
-        name = string(first(call, "toolcallname", "toolname", "name"))
-        given = string(first(call, "toolcallid", "callid", "id"))
-        if not (name or given):
-            return []
+        name, given = string(first(call, *NAME_KEYS)), string(first(call, *ID_KEYS))
         # Without an id a call is the next of its name that has not ended.
         call_id = given or f"{name}-{self._finished.get(name, 0)}"
         events: list[Event] = [] if call_id in self._told else [ToolCallStart(call_id, name)]
@@ -95,7 +96,7 @@ def sources(value: Any, depth: int = DEPTH) -> Iterator[Source]:
 def _in_text(text: str) -> Iterator[Source]:
     links = [Source(title, url) for title, url in LINK.findall(text)]
     rest = LINK.sub(" ", text)
-    links += [Source(url, url) for url in URL.findall(rest)]
+    links += [Source(url, url) for url in (found.rstrip(".,;:!?)") for found in URL.findall(rest))]
     if links:
         yield from links
     elif text.strip():
