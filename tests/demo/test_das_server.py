@@ -20,7 +20,7 @@ from alibabacloud_tea_openapi import utils_models
 from darabonba.runtime import RuntimeOptions
 from yarl import URL
 
-from bot.demo.das import Credential, Faults, Refusal, SimulatedDas
+from bot.demo.das import Credential, Faults, SimulatedDas
 
 AK = Credential("test-key-id", "test-key-secret")
 STS = Credential("STS.test-key-id", "test-sts-secret", "test-security-token")
@@ -333,81 +333,6 @@ async def test_pace_stretches_the_scripted_times() -> None:
     assert sum(slept) == pytest.approx((value["End"] - value["Start"]) / 1000, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("form", "content_type", "start"),
-    [
-        ("json", "application/json;charset=utf-8", '{"RequestId"'),
-        ("lower", "application/json;charset=utf-8", '{"requestId"'),
-        ("xml", "text/xml;charset=utf-8", "<?xml"),
-        ("html", "text/html", "<html>"),
-    ],
-)
-@pytest.mark.parametrize("status", [200, 403, 503])
-async def test_fault_refuse(das: SimulatedDas, form: Any, content_type: str, start: str, status: int) -> None:
-    das.next_faults.append(
-        Faults(refuse=Refusal(status, "NoPermission", "Not <allowed>.", form, {"Retry-After": "3"}))
-    )
-    got = await ask(das, "hello")
-    assert got[:2] == (status, content_type)
-    assert got[2].decode().startswith(start)
-    assert das.runs == []
-    assert (await ask(das, "hello"))[0] == 200, "the next request is served"
-
-
-@pytest.mark.parametrize(
-    ("how", "error"), [("fin", aiohttp.ClientPayloadError), ("rst", aiohttp.ClientError)]
-)
-async def test_fault_cut(das: SimulatedDas, how: Any, error: type[Exception]) -> None:
-    das.next_faults.append(Faults(cut_after=5, cut_with=how))
-    with pytest.raises((error, ConnectionResetError)):
-        await ask(das, SLOW)
-    assert (das.runs[0].outcome, das.runs[0].frames_sent) == ("cut", 5)
-
-
-async def test_fault_cut_that_looks_like_an_end(das: SimulatedDas) -> None:
-    das.next_faults.append(Faults(cut_after=5))
-    _, _, body = await ask(das, SLOW)
-    assert len(frames(body)) == 5
-    assert b"[DONE]" not in body
-
-
-async def test_fault_malformed_frames(das: SimulatedDas) -> None:
-    das.faults = Faults(malformed_after=4, malformed_count=3)
-    lines = (await ask(das, SLOW))[2].decode().split("\n\n")
-    broken = []
-    for number, line in enumerate(lines[:-2]):
-        try:
-            json.loads(line.removeprefix("data:"))
-        except ValueError:
-            broken.append(number)
-    assert broken == [4, 5, 6]
-
-
-async def test_fault_errors_midway(das: SimulatedDas) -> None:
-    das.faults = Faults(error_after=6)
-    last = frames((await ask(das, SLOW))[2])[-1]
-    assert (last["Type"], last["Name"], last["Value"]["Code"]) == ("CUSTOM", "error", -1810006)
-    das.faults = Faults(exception_after=9)
-    found = frames((await ask(das, SLOW))[2])
-    assert (len(found), found[-1]["Type"]) == (10, "RUN_ERROR")
-
-
-async def test_faults_of_spelling_keep_the_content(das: SimulatedDas) -> None:
-    das.faults = Faults(chunk_bytes=1, crlf=True, bom=True, done=False)
-    _, _, body = await ask(das, "rm-g123 怎么样")
-    assert body.startswith(b"\xef\xbb\xbfdata:{")
-    assert body.count(b"\r\n\r\n") == body.count(b"\n") / 2
-    assert b"[DONE]" not in body
-    assert frames(body.removeprefix(b"\xef\xbb\xbf"))[-1]["Type"] == "RUN_FINISHED"
-
-
-async def test_fault_huge_frame(das: SimulatedDas) -> None:
-    das.faults = Faults(huge_frame_chars=1_500_000)
-    huge = frames((await ask(das, "hello"))[2])[1]
-    assert len(huge["Content"]["note"]) == 1_500_000
-
-
-async def test_words_in_a_question_switch_faults_on(das: SimulatedDas) -> None:
-    assert (await ask(das, "hello demo:busy"))[0] == 429
+async def test_an_agent_bound_to_no_instance(das: SimulatedDas) -> None:
     found = frames((await ask(das, "hello demo:unbound"))[2])
     assert found[-1]["Name"] == "error"

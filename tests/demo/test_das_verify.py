@@ -1,20 +1,18 @@
-"""The gate's signature against requests recorded from the official SDK, and a reset that really is one."""
+"""The gate's signature against requests recorded from the official SDK."""
 
 from __future__ import annotations
 
-import asyncio
 import calendar
 import json
 import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bot.demo.das import Credential, Faults, SimulatedDas
+from bot.demo.das import Credential
 from bot.demo.upstream.refusal import Refused
 from bot.demo.upstream.verify import CLOCK_SKEW, Gate, RawRequest, string_to_sign
 
@@ -57,27 +55,3 @@ def test_date_and_nonce_windows() -> None:
         gate = Gate((), partial(float, moment + offset))
         with pytest.raises(Refused, match=code):
             gate.check(RawRequest("POST", "/", headers, b""))
-
-
-@pytest.mark.parametrize(("how", "reset"), [("fin", False), ("rst", True)])
-async def test_a_reset_is_a_reset_and_a_close_is_not(
-    how: Any, reset: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    das = SimulatedDas((), pace=0, faults=Faults(cut_after=1, cut_with=how))
-    monkeypatch.setattr(das, "_gate", SimpleNamespace(check=lambda raw: Credential("", "")))
-    await das.start()
-    try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", int(das.url.rpartition(":")[2]))
-        action = b"x-acs-action: GetDasAgentSSE\r\nx-acs-version: 2020-01-16\r\n"
-        writer.write(b"POST /?Query=hello HTTP/1.1\r\nhost: x\r\n" + action + b"content-length: 0\r\n\r\n")
-        try:
-            data = await reader.read()
-            while more := await reader.read():
-                data += more
-            assert not reset
-            assert b'"Event":"agent_message"' in data and not data.endswith(b"0\r\n\r\n")
-        except ConnectionResetError:
-            assert reset
-        writer.close()
-    finally:
-        await das.stop()
