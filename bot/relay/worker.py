@@ -18,6 +18,7 @@ from bot.relay import endings
 from bot.relay.parts import Parts
 from bot.relay.relay import Control, HandOver, relay
 from bot.relay.reply import CannotPostError, Platform, Reply, Save
+from bot.store import connection
 from bot.store.runs import Lease, LeaseLostError, Runs
 
 logger = log.get(__name__)
@@ -153,7 +154,7 @@ class Worker:
 
     async def _away(self, error: Exception) -> None:
         if self.redis_ok:
-            logger.error("redis does not answer", reason=f"{type(error).__name__}: {error}")
+            logger.error("redis does not answer", reason=connection.reason(error))
         self.redis_ok = False
         await asyncio.sleep(AWAY_SECONDS)
 
