@@ -35,12 +35,18 @@ class LeaseLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a question: "accepted", "duplicate" or "full"."""
+    """What became of a question: "accepted", "duplicate", "full", or "decided": somebody has let the run go on before.
+
+    Attributes:
+        run_id: of the run that comes of it, or that came of it earlier.
+        ahead: how many runs of the thread go first.
+        by: who has decided.
+    """
 
     verdict: str
     run_id: str = ""
     ahead: int = 0
-    """How many runs of the thread go first."""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +92,13 @@ class Runs:
 
     # -- intake ----------------------------------------------------------------------------------------
 
-    async def accept(self, question: Question, *, event_id: str = "") -> Accepted:
+    async def accept(self, question: Question, *, event_id: str = "", decided_by: str = "") -> Accepted:
         """Take a question in exactly once, durably.
 
         Args:
             question: what was asked.
             event_id: Slack's id of the delivery; the message itself is remembered as well.
+            decided_by: who lets the run go on that the question resumes; kept with that run, which goes on once.
         """
         run_id = new_id()
         thread = question.thread
@@ -122,6 +129,7 @@ class Runs:
                 keys.queue(thread.key),
                 keys.thread(thread.key),
                 keys.THREADS,
+                keys.run(question.resumes),
             ],
             [
                 run_id,
@@ -130,14 +138,13 @@ class Runs:
                 0 if thread.is_new else self._lives.session,
                 thread.key,
                 MOST_WAITING,
+                decided_by,
                 *_flat(record),
             ],
         )
+        if verdict == "decided":
+            return Accepted(verdict, by=earlier)
         return Accepted(verdict, earlier, int(ahead))
-
-    async def is_known(self, thread: Thread) -> bool:
-        """Whether the bot answers in this thread already."""
-        return bool(await self._redis.exists(keys.thread(thread.key)))
 
     async def first_time(self, team: str, channel: str, ts: str) -> bool:
         """Claim a message that will not be a run (a refusal), so that its twin and redeliveries stay silent.

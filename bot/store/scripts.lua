@@ -3,8 +3,8 @@
 
 -- name: accept
 -- Deduplicate and enqueue, or change nothing at all.
-local event, message, run, queue, thread, stream = unpack(KEYS)
-local id, seen_life, run_life, session_life, name, most = unpack(ARGV)
+local event, message, run, queue, thread, stream, paused = unpack(KEYS)
+local id, seen_life, run_life, session_life, name, most, decided_by = unpack(ARGV)
 local earlier = redis.call('GET', message) or (event ~= message and redis.call('GET', event))
 local waiting = redis.call('LLEN', queue)
 if earlier == id then
@@ -13,12 +13,21 @@ if earlier == id then
   return {'accepted', id, math.max(waiting - 1, 0)}
 end
 if earlier then return {'duplicate', earlier, 0} end
+local decides = decided_by ~= '' and redis.call('EXISTS', paused) == 1
+if decides then
+  local by = redis.call('HGET', paused, 'decided_by')
+  if by then return {'decided', by, 0} end
+end
 -- Who was refused may click or command again; a message has a twin and redeliveries, which have to stay silent.
 if waiting >= tonumber(most) and event == message then return {'full', '', waiting} end
 redis.call('SET', message, id, 'PX', seen_life)
 redis.call('SET', event, id, 'PX', seen_life)
 if waiting >= tonumber(most) then return {'full', '', waiting} end
-redis.call('HSET', run, unpack(ARGV, 7))
+redis.call('HSET', run, unpack(ARGV, 8))
+if decides then
+  local time = redis.call('TIME')
+  redis.call('HSET', paused, 'decided_by', decided_by, 'decided_at', time[1], 'decided_run', id)
+end
 redis.call('PEXPIRE', run, run_life)
 redis.call('RPUSH', queue, id)
 redis.call('PEXPIRE', queue, run_life)
@@ -281,15 +290,6 @@ local last = redis.call('HGET', KEYS[1], 'last')
 if not last then return {redis.call('EXISTS', KEYS[1]), ''} end
 if redis.call('HGET', ARGV[1] .. last, 'state') ~= 'paused' then last = '' end
 return {1, last}
-
--- name: decide
--- Who let a paused run go on, when and how; the first to decide stays, and a record that has run out stays gone.
-local run = KEYS[1]
-local user, at, decision = unpack(ARGV)
-if redis.call('EXISTS', run) == 1 and redis.call('HSETNX', run, 'decided_by', user) == 1 then
-  redis.call('HSET', run, 'decided_at', at, 'decision', decision)
-end
-return 1
 
 -- name: keep_opinion
 -- Keep a rating or a comment with a run, if its record is still there.

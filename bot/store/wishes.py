@@ -1,9 +1,7 @@
-"""What people want of runs that are there: that they stop, go on, are rated. Every wish is carried out once."""
+"""What people want of runs that are there: that they stop, go on, are rated."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,10 +33,8 @@ class StopTarget:
 class Wishes:
     """People's wishes in the store. All methods raise `redis.RedisError` when the server is away."""
 
-    def __init__(self, redis: Redis, wall: Callable[[], float] = time.time) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis) -> None:
         self._script = Scripts(redis)
-        self._wall = wall
 
     async def stop_target(
         self, thread: Thread, ts: str, user: str, rank: Rank, *, addressed: bool
@@ -69,14 +65,6 @@ class Wishes:
         """Whether the bot answers in a thread, and the id of its last run if that is paused, else ""."""
         known, run_id = await self._script("paused_in", [keys.thread(thread.key)], [keys.run("")])
         return bool(known), str(run_id)
-
-    async def decided_by(self, run_id: str) -> str:
-        """Who let a paused run go on, "" as long as nobody has."""
-        return str(await self._redis.hget(keys.run(run_id), "decided_by") or "")
-
-    async def decide(self, run_id: str, user: str, decision: str) -> None:
-        """Write down who let a paused run go on, when, and with which words. The first one stays."""
-        await self._script("decide", [keys.run(run_id)], [user, f"{self._wall():.3f}", decision])
 
     async def rate(self, run_id: str, user: str, rating: str) -> None:
         """Keep what somebody thinks of an answer ("like" or "dislike") with its run; the last word counts."""

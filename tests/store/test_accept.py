@@ -36,7 +36,7 @@ async def held(runs: Runs) -> Any:
     return lease
 
 
-async def test_a_question_is_kept_as_it_was_asked(runs: Runs) -> None:
+async def test_a_question_is_kept_as_it_was_asked(redis: Redis, runs: Runs) -> None:
     asked = Question(
         THREAD, "1.000100", "U1", "T2", "实例 rm-1 为什么慢？\n:fire: <x>", "command", "https://r"
     )
@@ -44,7 +44,7 @@ async def test_a_question_is_kept_as_it_was_asked(runs: Runs) -> None:
     run = await runs.get(accepted.run_id)
     assert run is not None and run.question == asked and run.state is State.QUEUED
     assert await runs.current(THREAD) == accepted.run_id
-    assert await runs.is_known(THREAD)
+    assert await Wishes(redis).paused_in(THREAD) == (True, "")
 
 
 @pytest.mark.parametrize("same", ["event", "message"])
@@ -182,7 +182,6 @@ async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
     # What comes late, after the records ran out, must not bring them back without a life.
     await redis.delete(keys.run(leases[0].run_id), keys.thread(THREAD.key))
     await wishes.rate(leases[0].run_id, "U2", "like")
-    await wishes.decide(leases[0].run_id, "U2", "yes")
     assert run is not None
     await usage.count(run)
     await runs.stop(leases[0].run_id, "U2")

@@ -12,6 +12,7 @@ from bot.model.question import Question, Thread
 from bot.model.run import Run, State
 from bot.store import keys
 from bot.store.runs import Lease, LeaseLostError, Runs
+from bot.store.wishes import Wishes
 
 THREAD = Thread("T1", "C1", "1.000100")
 
@@ -213,7 +214,7 @@ async def test_a_command_moves_into_the_thread_its_root_opened(
     assert await runs.first_time("T1", "C1", "5.9")
     await runs.open_thread(lease, "5.0")
     assert not await runs.first_time("T1", "C1", "5.0")
-    assert await runs.is_known(opened)
+    assert await Wishes(redis).paused_in(opened) == (True, "")
     turns = []
     for _ in range(2):
         turn = await take(others)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,16 +98,38 @@ async def test_the_last_run_of_a_thread_when_it_is_paused(redis: Redis, runs: Ru
     assert await wishes.paused_in(THREAD) == (True, "")
 
 
-async def test_who_decided_first_stays_written_down(redis: Redis, runs: Runs) -> None:
-    wishes = Wishes(redis, wall=lambda: 1_700_000_000.5)
-    (run_id,) = await queue(runs, ANA)
-    assert await wishes.decided_by(run_id) == ""
-    await wishes.decide(run_id, BEN, "restart it")
-    await wishes.decide(run_id, EVE, "do not")
-    assert await wishes.decided_by(run_id) == BEN
-    record: Any = await redis.hgetall(keys.run(run_id))
-    assert (record["decided_at"], record["decision"]) == ("1700000000.500", "restart it")
-    assert await runs.get(run_id) is not None
+async def test_a_paused_run_goes_on_once_and_who_decided_is_kept(redis: Redis, runs: Runs) -> None:
+    (paused,) = await queue(runs, ANA)
+    button = Question(THREAD, f"resume-{paused}", ANA, "T1", "go on", "resume", resumes=paused)
+    message = replace(button, ts="1.7")
+    verdicts = await asyncio.gather(
+        *(runs.accept(button, decided_by=BEN) for _ in range(5)),
+        *(runs.accept(message, event_id=f"Ev{n}", decided_by=EVE) for n in range(5)),
+    )
+    accepted = [each for each in verdicts if each.verdict == "accepted"]
+    assert len(accepted) == 1
+    record: Any = await redis.hgetall(keys.run(paused))
+    assert record["decided_run"] == accepted[0].run_id
+    assert record["decided_by"] in (BEN, EVE) and float(record["decided_at"]) > 1e9
+    # Whoever came too late with words of their own may still ask them.
+    late = {each.by for each in verdicts if each.verdict == "decided"}
+    assert late == {record["decided_by"]}
+    # A day later nobody remembers the click, but the run does.
+    await redis.delete(keys.seen_message("T1", "C1", button.ts))
+    again = await runs.accept(button, decided_by=EVE)
+    assert (again.verdict, again.by) in (("decided", BEN), ("decided", EVE))
+    # Asking the same again is another matter.
+    assert (await runs.accept(replace(button, ts=f"again-{paused}"))).verdict == "accepted"
+    resumed = await runs.get(accepted[0].run_id)
+    assert resumed is not None and resumed.question.resumes == paused
+
+
+async def test_a_decision_on_a_record_that_has_run_out_does_not_bring_it_back(
+    redis: Redis, runs: Runs
+) -> None:
+    question = Question(THREAD, "resume-x", ANA, "T1", "go on", "resume", resumes="x")
+    assert (await runs.accept(question, decided_by=BEN)).verdict == "accepted"
+    assert not await redis.exists(keys.run("x"))
 
 
 async def test_opinions_are_kept_with_the_run_and_the_last_one_counts(redis: Redis, runs: Runs) -> None:
