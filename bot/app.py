@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 import aiohttp
 from aiohttp import web
-from redis import RedisError, exceptions
+from redis import RedisError
 from redis.asyncio import Redis
 from slack_sdk.errors import SlackApiError
 
@@ -30,7 +30,7 @@ from bot.slack.notices import Notices
 from bot.slack.platform import SlackPlatform
 from bot.slack.socket import Socket, refusal
 from bot.slack.words import say
-from bot.store import embedded
+from bot.store import connection, embedded
 from bot.store.choices import Choices
 from bot.store.connection import open_store
 from bot.store.keys import DAY, Lives
@@ -182,9 +182,12 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
             return state
 
         app = slack_app.build(client, secret, Desk(team, bot_user, runs, access, notices), sessions, stop_run)
-        with suppress(exceptions.ConnectionError, exceptions.TimeoutError, OSError):
-            # Redis may have gone again since it answered; the worker makes the group when it finds none.
+        try:
             await runs.prepare()
+        except (RedisError, OSError) as error:
+            if problem := connection.refusal(error):
+                raise SettingsError([f"REDIS_URL: {problem}"]) from None
+            # Gone again since it answered, or full; the worker makes the group when it finds none.
         if door:
             door.app, health.slack = app, _always
         else:

@@ -186,8 +186,8 @@ async def _about(address: Address) -> dict[str, Any]:
                     await probe.exists(keys.THREADS)
                 return about
             except (exceptions.RedisError, OSError) as error:
-                if refusal := _refusal(error):
-                    raise SettingsError([f"REDIS_URL: {refusal}"]) from None
+                if problem := refusal(error):
+                    raise SettingsError([f"REDIS_URL: {problem}"]) from None
                 logger.warning("redis is away, trying again", reason=reason(error), seconds=wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, _PAUSE_SECONDS)
@@ -195,7 +195,7 @@ async def _about(address: Address) -> dict[str, Any]:
         await probe.aclose()
 
 
-def _refusal(error: BaseException | None) -> str:
+def refusal(error: BaseException | None) -> str:
     """Why trying again is pointless, "" when it may help. redis-py wraps what it got in errors of its own."""
     while error is not None:
         match error:
