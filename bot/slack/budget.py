@@ -1,47 +1,33 @@
-"""Slack's budget, shared by every answer: one rate per method, and per channel for posts.
+"""Slack's budget, shared by every answer: who may call a method next.
 
-Slack counts calls per method and workspace. Each lane is a GCRA (a leaky bucket kept as one time stamp). Who waits is
-served by priority, then by who was served longest ago, so that twenty answers get equal shares. A 429 closes exactly
-its lane for as long as Slack says. With a `SharedRates` all replicas draw on one rate as well; what is left of it for
-less urgent calls is smaller, so that no replica's growing text delays another's final state.
+Slack counts calls per method and workspace: each has a lane (`bot.slack.lane`). Who waits for one is served by
+priority, then by who was served longest ago, so that twenty answers get equal shares. A 429 closes exactly its lane.
+With a `SharedRates` all replicas draw on one rate as well; what is left of it for less urgent calls is smaller, so that
+no replica's growing text delays another's final state.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
 from bot import log
+from bot.slack.lane import PER_CHANNEL, Lane
 
 logger = log.get(__name__)
 
-PER_MINUTE: dict[str, float] = {
-    "chat.postMessage": 55,
-    "chat.update": 42,
-    "chat.delete": 42,
-    "chat.postEphemeral": 85,
-    "conversations.replies": 42,
-    "conversations.history": 42,
-    "users.info": 85,
-}
-"""Calls per minute and workspace; posts count per channel. Below Slack's published tiers by the burst, so that even
-the first minute after a quiet time keeps to them."""
-_OTHERS = 18
-"""Calls per minute of any other method: the slowest tier."""
-_BURST_SECONDS = 10
-"""How many seconds' worth of calls may be made at once after a quiet time."""
 _AGEING_SECONDS = 20.0
-"""Seconds of waiting that raise a call by one priority."""
+"""Seconds of waiting that raise a call by one priority, at most; with few answers, as long as a round of them takes."""
 _MOST_LANES = 500
 """Lanes kept before those at rest are dropped: every channel and direct message has one."""
 _MOST_OWNERS = 1_000
 _FORGOTTEN_SECONDS = 600.0
 """The same for owners; who was not served for so long may as well be new. Not every owner is told to be forgotten."""
-_PER_CHANNEL = frozenset({"chat.postMessage"})
 
 
 class SharedRates(Protocol):
@@ -69,51 +55,51 @@ class Priority(IntEnum):
     TEXT = 3
 
 
-_PART_OF_BURST = {Priority.FINAL: 1.0, Priority.FIRST_WORDS: 0.9, Priority.TOOL: 0.7, Priority.TEXT: 0.5}
-"""How much of the shared burst a call may use; the rest is kept for more urgent ones of other replicas."""
-_LOOK_SECONDS = 1.0
-"""Longest pause before the shared rate is asked again: somebody more urgent may have come here meanwhile."""
+Urgency = Priority | Callable[[], Priority]
+"""A priority, or what tells it at any moment: an answer that waits to add text may come to its first words."""
+
+_PART_OF_BURST = {Priority.FINAL: 1.0, Priority.FIRST_WORDS: 0.95, Priority.TOOL: 0.9, Priority.TEXT: 0.8}
+"""How much of a burst a call may use; the rest is kept for more urgent ones."""
+_LOOK_SECONDS = 0.2
+"""Longest pause before a lane is looked at again: somebody more urgent may have come meanwhile."""
+
+
+class ClosedError(Exception):
+    """Slack refused the method while one waited who would rather do something else."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    priority: Priority
+    priority: Urgency
     owner: str
     order: int
     since: float
     granted: asyncio.Future[None]
+    may_leave: bool
 
-    def urgency(self, waited: float) -> int:
+    def urgency(self, waited: float, ageing: float) -> Priority:
         """Its priority, raised while its owner gets nothing, up to that of first words: nobody waits for ever."""
-        if self.priority <= Priority.FIRST_WORDS:
-            return self.priority
-        return max(Priority.FIRST_WORDS, self.priority - int(waited / _AGEING_SECONDS))
+        priority = self.priority if isinstance(self.priority, Priority) else self.priority()
+        if priority <= Priority.FIRST_WORDS:
+            return priority
+        return Priority(max(Priority.FIRST_WORDS, priority - int(waited / ageing)))
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Queue:
+    """Who waits for a lane."""
+
     name: str
-    interval: float
-    burst: float
-    arrival: float = float("-inf")
-    """GCRA's theoretical arrival time of the next call."""
-    closed_until: float = float("-inf")
+    lane: Lane
     reserved: float | None = None
     """When the call reserved at the shared rate may be made."""
     waiters: list[_Waiter] = field(default_factory=list)
     pump: asyncio.Task[None] | None = None
 
-    def wait(self, now: float) -> float:
-        """Seconds until a call may be made."""
-        return max(0.0, self.closed_until - now, self.arrival - self.burst - now)
-
     def is_at_rest(self, now: float) -> bool:
-        """Whether a new lane would do as well."""
+        """Whether a new one would do as well."""
         is_idle = not self.waiters and self.pump is None and (self.reserved or now) <= now
-        return is_idle and max(self.arrival, self.closed_until) <= now
-
-    def spend(self, now: float) -> None:
-        self.arrival = max(now, self.arrival) + self.interval
+        return is_idle and self.lane.is_at_rest(now)
 
 
 class Budget:
@@ -127,135 +113,178 @@ class Budget:
         shared: SharedRates | None = None,
     ) -> None:
         self.shared = shared
-        self._per_minute = PER_MINUTE | (per_minute or {})
+        self._per_minute = per_minute or {}
         self._clock = clock
         self._sleep = sleep
-        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._queues: dict[tuple[str, str], _Queue] = {}
         self._served: dict[str, tuple[int, float]] = {}
         """By owner: the number and the time of the last call granted."""
+        self._users: defaultdict[str, set[str]] = defaultdict(set)
+        """By method: the owners that live on it."""
         self._count = 0
 
-    async def take(self, method: str, channel: str, priority: Priority, owner: str) -> None:
-        """Wait for permission to call `method`. `owner` is the answer it is for: owners share equally."""
-        lane = self._lane(method, channel)
-        if self.shared is None and not lane.waiters and lane.wait(self._clock()) <= 0:
-            self._grant(lane, owner)
-            return
+    async def take(
+        self, method: str, channel: str, priority: Urgency, owner: str, *, may_leave: bool = False
+    ) -> None:
+        """Wait for permission to call `method`. `owner` is the answer it is for: owners share equally.
+
+        Raises:
+            ClosedError: when Slack refuses the method meanwhile and `may_leave` is set.
+        """
+        queue = self._queue(method, channel)
         self._count += 1
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(priority, owner, self._count, self._clock(), granted)
-        lane.waiters.append(waiter)
-        if lane.pump is None:
-            lane.pump = asyncio.create_task(self._serve(lane))
+        waiter = _Waiter(priority, owner, self._count, self._clock(), granted, may_leave)
+        if self.shared is None and not queue.waiters and self._wait(queue, waiter) <= 0:
+            self._grant(queue, waiter)
+            return
+        queue.waiters.append(waiter)
+        if queue.pump is None:
+            queue.pump = asyncio.create_task(self._serve(queue))
         try:
             await granted
         finally:
-            if waiter in lane.waiters:
-                lane.waiters.remove(waiter)
+            if waiter in queue.waiters:
+                queue.waiters.remove(waiter)
 
     def is_free(self, method: str, channel: str) -> bool:
         """Whether a call could be made now without anybody waiting for it."""
-        lane = self._lane(method, channel)
-        return not lane.waiters and lane.wait(self._clock()) <= 0
+        queue = self._queue(method, channel)
+        return not queue.waiters and queue.lane.wait(self._clock(), _PART_OF_BURST[Priority.TEXT]) <= 0
+
+    def expected_wait(self, method: str, channel: str) -> float:
+        """Seconds that a call which is not urgent would wait now, as far as this process knows."""
+        queue, now = self._queue(method, channel), self._clock()
+        wait = queue.lane.wait(now, _PART_OF_BURST[Priority.TEXT])
+        return wait + len(queue.waiters) * queue.lane.gap(now)
+
+    def join(self, method: str, owner: str) -> None:
+        """An answer will live on this method."""
+        self._users[method].add(owner)
+
+    def leave(self, method: str, owner: str) -> None:
+        """It does no longer."""
+        self._users[method].discard(owner)
+
+    def turn(self, method: str, more: int = 0) -> float:
+        """Seconds between two calls of one answer when all that live on the method, and so many more, take turns."""
+        gap = self._queue(method, "").lane.gap(self._clock())
+        return (len(self._users[method]) + more) * gap
 
     async def refused(self, method: str, channel: str, retry_after: float) -> None:
         """Slack answered 429: nobody calls this method until `retry_after` seconds have passed."""
-        lane = self._lane(method, channel)
-        lane.closed_until = max(lane.closed_until, self._clock() + retry_after)
-        lane.arrival = max(lane.arrival, lane.closed_until + lane.burst)
+        queue = self._queue(method, channel)
+        queue.lane.refuse(self._clock(), retry_after)
+        for waiter in queue.waiters:
+            if waiter.may_leave and not waiter.granted.done():
+                waiter.granted.set_exception(ClosedError())
         if self.shared:
-            await self.shared.close(lane.name, retry_after, lane.burst)
+            await self.shared.close(queue.name, retry_after, queue.lane.burst)
 
     def forget(self, owner: str) -> None:
         """An answer has ended: its share is free."""
         self._served.pop(owner, None)
+        for owners in self._users.values():
+            owners.discard(owner)
 
     async def aclose(self) -> None:
         """End the tasks that serve who waits."""
-        pumps = [lane.pump for lane in self._lanes.values() if lane.pump]
+        pumps = [queue.pump for queue in self._queues.values() if queue.pump]
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
 
-    def _lane(self, method: str, channel: str) -> _Lane:
-        key = (method, channel if method in _PER_CHANNEL else "")
-        lane = self._lanes.get(key)
-        if lane is None:
-            if len(self._lanes) >= _MOST_LANES:
+    def _queue(self, method: str, channel: str) -> _Queue:
+        key = (method, channel if method in PER_CHANNEL else "")
+        queue = self._queues.get(key)
+        if queue is None:
+            if len(self._queues) >= _MOST_LANES:
                 now = self._clock()
-                self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.is_at_rest(now)}
-            interval = 60 / self._per_minute.get(method, _OTHERS)
-            lane = self._lanes[key] = _Lane(
-                ":".join(part for part in key if part), interval, max(_BURST_SECONDS, interval)
-            )
-        return lane
+                self._queues = {
+                    name: queue for name, queue in self._queues.items() if not queue.is_at_rest(now)
+                }
+            name = ":".join(part for part in key if part)
+            queue = self._queues[key] = _Queue(name, Lane.of(method, self._per_minute.get(method)))
+        return queue
 
-    def _grant(self, lane: _Lane, owner: str) -> None:
-        lane.spend(self._clock())
+    def _urgency(self, queue: _Queue, waiter: _Waiter) -> Priority:
+        _, at = self._served.get(waiter.owner, (0, waiter.since))
+        now = self._clock()
+        # After a whole round without a turn, text is as urgent as a tool's change: tools must not starve it.
+        ageing = min(_AGEING_SECONDS, max(2.0, len(queue.waiters) * queue.lane.gap(now)))
+        return waiter.urgency(now - max(at, waiter.since), ageing)
+
+    def _next(self, queue: _Queue) -> _Waiter:
+        def turn(waiter: _Waiter) -> tuple[int, int, int]:
+            number, _ = self._served.get(waiter.owner, (0, 0.0))
+            return self._urgency(queue, waiter), number, waiter.order
+
+        return min(queue.waiters, key=turn)
+
+    def _wait(self, queue: _Queue, waiter: _Waiter) -> float:
+        """Seconds until the lane lets this call through."""
+        urgency = self._urgency(queue, waiter)
+        part, now = _PART_OF_BURST[urgency], self._clock()
+        return queue.lane.text_wait(now, part) if urgency is Priority.TEXT else queue.lane.wait(now, part)
+
+    def _grant(self, queue: _Queue, waiter: _Waiter) -> None:
+        now = self._clock()
+        queue.lane.spend(now, text=self._urgency(queue, waiter) is Priority.TEXT)
         self._count += 1
-        self._served[owner] = (self._count, self._clock())
+        self._served[waiter.owner] = (self._count, now)
         if len(self._served) > _MOST_OWNERS:
-            oldest = self._clock() - _FORGOTTEN_SECONDS
+            oldest = now - _FORGOTTEN_SECONDS
             self._served = {name: last for name, last in self._served.items() if last[1] >= oldest}
 
-    def _next(self, lane: _Lane) -> _Waiter:
-        now = self._clock()
-
-        def turn(waiter: _Waiter) -> tuple[int, int, int]:
-            number, at = self._served.get(waiter.owner, (0, waiter.since))
-            return waiter.urgency(now - max(at, waiter.since)), number, waiter.order
-
-        return min(lane.waiters, key=turn)
-
-    async def _shared_wait(self, lane: _Lane, waiter: _Waiter) -> float:
+    async def _shared_wait(self, queue: _Queue, waiter: _Waiter) -> float:
         """Seconds until the shared rate lets this process's next call through; 0 means now.
 
         A process holds one reservation at a time, so that replicas take turns. Who is urgent need not wait for it
         while the shared burst lasts.
         """
         assert self.shared is not None
-        part = max(lane.burst * _PART_OF_BURST[waiter.priority], lane.interval)
-        now = self._clock()
-        if lane.reserved is not None and lane.reserved <= now:
-            lane.reserved = None
+        now, urgency = self._clock(), self._urgency(queue, waiter)
+        gap = queue.lane.gap(now)
+        part = max(queue.lane.burst * _PART_OF_BURST[urgency], gap)
+        if queue.reserved is not None and queue.reserved <= now:
+            queue.reserved = None
             # Another replica may have been refused since: then the reservation is worth nothing.
-            if not await self.shared.is_closed(lane.name):
+            if not await self.shared.is_closed(queue.name):
                 return 0.0
-        if lane.reserved is None:
-            wait = await self.shared.ask(lane.name, lane.interval, part, reserve=True)
+        if queue.reserved is None:
+            wait = await self.shared.ask(queue.name, gap, part, reserve=True)
             if wait > 0:
-                lane.reserved = now + wait
+                queue.reserved = now + wait
             return wait
-        if waiter.priority <= Priority.FIRST_WORDS:
-            wait = await self.shared.ask(lane.name, lane.interval, part, reserve=False)
-            return min(wait, lane.reserved - now)
-        return lane.reserved - now
+        if urgency <= Priority.FIRST_WORDS:
+            wait = await self.shared.ask(queue.name, gap, part, reserve=False)
+            return min(wait, queue.reserved - now)
+        return queue.reserved - now
 
-    async def _shared_wait_safely(self, lane: _Lane, waiter: _Waiter) -> float:
+    async def _shared_wait_safely(self, queue: _Queue, waiter: _Waiter) -> float:
         try:
-            return await self._shared_wait(lane, waiter)
+            return await self._shared_wait(queue, waiter)
         except Exception:
             # Who waits here would wait for ever if this task ended; the lane's own pace is left.
-            logger.exception("the shared budget failed", lane=lane.name)
+            logger.exception("the shared budget failed", lane=queue.name)
             return 0.0
 
-    async def _serve(self, lane: _Lane) -> None:
+    async def _serve(self, queue: _Queue) -> None:
         try:
-            while lane.waiters:
-                wait = lane.wait(self._clock())
+            while queue.waiters:
+                # Chosen at every look: somebody more urgent may have come meanwhile.
+                wait = self._wait(queue, self._next(queue))
+                if wait <= 0 and self.shared:
+                    wait = await self._shared_wait_safely(queue, self._next(queue))
                 if wait > 0:
-                    await self._sleep(wait)
-                    continue
-                # Chosen only now: somebody more urgent may have come while the lane was closed.
-                if self.shared and (wait := await self._shared_wait_safely(lane, self._next(lane))):
                     await self._sleep(min(wait, _LOOK_SECONDS))
                     continue
-                if not lane.waiters:
+                if not queue.waiters:
                     break
-                waiter = self._next(lane)
-                lane.waiters.remove(waiter)
+                waiter = self._next(queue)
+                queue.waiters.remove(waiter)
                 if not waiter.granted.done():
-                    self._grant(lane, waiter.owner)
+                    self._grant(queue, waiter)
                     waiter.granted.set_result(None)
         finally:
-            lane.pump = None
+            queue.pump = None

@@ -1,0 +1,110 @@
+"""One rate of Slack's: how many calls of a method a workspace takes, as a GCRA on our own clock. Pure.
+
+Slack publishes calls per minute and says that bursts above them are welcome, not how large; half a minute's worth was
+seen to pass. So a lane keeps a little below both. A refusal (429) closes it for as long as Slack says, takes its burst
+away, and slows it down; it comes back to its full rate over some minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PUBLISHED: dict[str, float] = {
+    "agents.sessions.setStatus": 50,
+    "assistant.threads.setStatus": 600,
+    "chat.appendStream": 100,
+    "chat.delete": 50,
+    "chat.postEphemeral": 100,
+    "chat.postMessage": 60,
+    "chat.startStream": 20,
+    "chat.stopStream": 20,
+    "chat.update": 50,
+    "conversations.history": 50,
+    "conversations.replies": 50,
+    "files.completeUploadExternal": 100,
+    "files.getUploadURLExternal": 100,
+    "reactions.add": 50,
+    "users.info": 100,
+    "views.open": 100,
+    "views.publish": 100,
+    "views.push": 100,
+    "views.update": 100,
+}
+"""Slack's calls per minute and workspace; posts count per channel."""
+OTHERS = 20.0
+"""Calls per minute of any other method: the slowest tier."""
+PER_CHANNEL = frozenset({"chat.postMessage"})
+
+SHARE = 0.97
+"""The part of the published rate that is used: two clocks never agree, and calls bunch up on their way."""
+BURST_SECONDS = 27.0
+"""How many seconds' worth of calls may be made at once after a quiet time: what was seen to pass, less a margin."""
+SPREAD_SECONDS = 40.0
+"""Growing text spends a burst over about this long: an answer that runs out of it in seconds is slow for the rest."""
+_SLOWER = 0.7
+"""What a refusal leaves of the rate."""
+_SLOWEST = 0.25
+"""The least that refusals leave of it."""
+_RECOVERY_SECONDS = 600.0
+"""Seconds without a refusal in which the whole rate would come back; a single refusal is forgotten in three minutes."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """The rate of one method. Times are seconds on the caller's clock.
+
+    Attributes:
+        interval: seconds between calls in the long run, at full rate.
+        burst: seconds' worth of calls that may be made at once.
+        arrival: GCRA's theoretical arrival time of the next call.
+        closed_until: when Slack's last refusal ends.
+        last_text: when growing text was last written.
+    """
+
+    interval: float
+    burst: float
+    arrival: float = float("-inf")
+    closed_until: float = float("-inf")
+    last_text: float = float("-inf")
+    _slowed: float = 1.0
+
+    @classmethod
+    def of(cls, method: str, per_minute: float | None = None) -> Lane:
+        """The lane of a method; `per_minute` replaces what we would use of Slack's rate."""
+        interval = 60 / (per_minute or PUBLISHED.get(method, OTHERS) * SHARE)
+        return cls(interval, max(BURST_SECONDS, interval))
+
+    def pace(self, now: float) -> float:
+        """The part of its rate that it has now: less than 1 for a while after a refusal."""
+        return min(1.0, self._slowed + max(0.0, now - self.closed_until) / _RECOVERY_SECONDS)
+
+    def gap(self, now: float) -> float:
+        """Seconds between calls in the long run, as it is now."""
+        return self.interval / self.pace(now)
+
+    def wait(self, now: float, part: float = 1.0) -> float:
+        """Seconds until a call may be made that may use `part` of the burst."""
+        return max(0.0, self.closed_until - now, self.arrival - part * self.burst - now)
+
+    def text_wait(self, now: float, part: float) -> float:
+        """The same for growing text, which takes what is left of its part of the burst little by little."""
+        left = part * self.burst - max(0.0, self.arrival - now)
+        spacing = self.gap(now) / (1 + max(0.0, left) / SPREAD_SECONDS)
+        return max(self.wait(now, part), self.last_text + spacing - now)
+
+    def spend(self, now: float, *, text: bool) -> None:
+        """A call is made."""
+        self.arrival = max(now, self.arrival) + self.gap(now)
+        if text:
+            self.last_text = now
+
+    def refuse(self, now: float, seconds: float) -> None:
+        """Slack refused a call for so long. Calls that were under way are refused as well, and count once."""
+        if now >= self.closed_until:
+            self._slowed = max(_SLOWEST, self.pace(now) * _SLOWER)
+        self.closed_until = max(self.closed_until, now + seconds)
+        self.arrival = max(self.arrival, self.closed_until + self.burst)
+
+    def is_at_rest(self, now: float) -> bool:
+        """Whether a new lane would do as well."""
+        return max(self.arrival, self.closed_until) <= now and self.pace(now) == 1.0
