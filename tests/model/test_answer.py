@@ -21,11 +21,12 @@ _ids = st.sampled_from(["", "a", "b", "c"])
 _agents = st.sampled_from(["", "root", "x", "y"])
 _words = st.sampled_from(["", "one ", "two ", "三", "\n", "😀"])
 _events: st.SearchStrategy[ev.Event] = st.one_of(
-    st.builds(ev.RunStarted, _ids),
+    st.builds(ev.RunStarted, _ids, _ids, _ids),
     st.builds(
         ev.TextMessageStart, _ids, st.sampled_from(["assistant", "user", "tool", ""]), _agents, _agents
     ),
     st.builds(ev.TextMessageContent, _ids, _words, _agents, _agents),
+    st.builds(ev.TextMessageReplaced, _ids, _words),
     st.builds(ev.TextMessageEnd, _ids),
     st.builds(ev.Activity, _words),
     st.builds(ev.Reasoning, _words),
@@ -36,6 +37,9 @@ _events: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.ToolCallResult, _ids, _words, _agents, _words),
     st.builds(ev.StepStarted, _words, _words, _agents, _agents, _ids),
     st.builds(ev.StepFinished, _words, st.sampled_from(["", "completed", "failed"]), _agents),
+    st.builds(ev.Source, _words, _ids),
+    st.builds(ev.ApprovalAsked, _ids, _ids, _words, _words, _words),
+    st.builds(ev.InterruptRaised, _ids, _words, st.just(("a", "b"))),
     st.builds(ev.Usage, st.none() | st.integers(0, 9), _ids, _ids),
     st.builds(ev.RunFinished, _ids),
     st.builds(ev.RunError, _words, _words),
@@ -261,3 +265,33 @@ async def test_the_recorded_sub_agents() -> None:
 
 settings.register_profile("das-bot", deadline=None)
 settings.load_profile("das-bot")
+
+
+def test_a_message_taken_back_says_what_stands_in_its_place() -> None:
+    answer = fold([ev.TextMessageContent("m", "wrong"), ev.TextMessageContent("n", "kept")])
+    _, mark, _ = answer.text_after((0, 0))
+    answer.apply(ev.TextMessageReplaced("m", "right"), 3.0)
+    new, _, anew = answer.text_after(mark)
+    assert (new, anew) == ("right\n\nkept", True)
+    assert fold([ev.TextMessageReplaced("m", "all of it")]).text == "all of it"
+    assert fold([ev.TextMessageContent("m", "x"), ev.TextMessageReplaced("m", "")]).text == ""
+
+
+def test_names_come_when_the_service_tells_them_and_change_when_it_says_so() -> None:
+    answer = fold([ev.RunStarted(), ev.RunStarted("task"), ev.RunStarted("", "conv", "msg")])
+    assert (answer.run_id, answer.session_id, answer.message_id) == ("task", "conv", "msg")
+    answer.apply(ev.RunStarted("task-2"), 9.0)
+    assert (answer.run_id, answer.session_id) == ("task-2", "conv")
+
+
+def test_sources_are_told_once_and_thinking_is_no_answer() -> None:
+    guide = ev.Source("Slow SQL", "https://help.example.com/slow")
+    answer = fold([guide, ev.Reasoning("Hm, "), guide, ev.Reasoning("indexes."), ev.Source("Locks")])
+    assert answer.sources == [guide, ev.Source("Locks")]
+    assert (answer.thinking, answer.text, answer.activity) == ("Hm, indexes.", "", "thinking")
+
+
+def test_a_run_that_asks_a_person_is_paused_unless_it_failed() -> None:
+    assert fold([ev.ApprovalAsked("c")]).is_paused
+    assert fold([ev.InterruptRaised("i")]).is_paused
+    assert not fold([ev.ApprovalAsked("c"), ev.RunError("Timeout", "")]).is_paused
