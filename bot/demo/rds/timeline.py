@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Run:
     def _play(self, action: Action, at: float) -> list[Timed]:
         match action:
             case Think():
-                return self._wait(at, action.seconds)
+                return [*self._wait(at, action.seconds), Timed(at + action.seconds, event("ping"))]
             case Reason():
                 return self._write("thinking", action.text.tell(self.chinese), at) if self.thinking else []
             case Say():
@@ -86,8 +87,9 @@ class Run:
                 return self._round(action, at)
 
     def _wait(self, at: float, seconds: float) -> list[Timed]:
-        beats = [Timed(at + beat * HEARTBEAT, event("ping")) for beat in range(int(seconds / HEARTBEAT))]
-        return [*beats, Timed(at + seconds, event("ping"))]
+        """Pings within so many seconds, not at their end."""
+        count = math.ceil(seconds / HEARTBEAT)
+        return [Timed(at + beat * HEARTBEAT, event("ping")) for beat in range(1, count)]
 
     def _write(self, name: str, text: str, at: float, speed: float = WRITING_SPEED) -> list[Timed]:
         # A Chinese character says about twice as much as a Latin letter, so it takes twice as long to write.
