@@ -11,6 +11,19 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from bot.model import event as ev
+from bot.model.held import Held, Room
+
+TEXT_MOST = 2_000_000
+"""Characters kept of all messages of an answer: some hundred times the longest report seen, and twice what a file of
+one shows."""
+THINKING_MOST = 200_000
+"""Characters kept of what the agent thinks aloud; its fold shows the beginning."""
+PART_MOST = 200_000
+"""Characters kept of one call's arguments, and of its result."""
+PARTS_MOST = 2_000_000
+"""Characters kept of all calls' arguments and results together: twice what a file of them shows."""
+CALLS_MOST = 1_000
+"""Tool calls kept; a diagnosis makes some tens."""
 
 
 class CallState(IntEnum):
@@ -28,9 +41,15 @@ class CallState(IntEnum):
 
 @dataclass(slots=True)
 class ToolCall:
-    """One tool call. Times are seconds on the clock of whoever feeds the fold, None while unknown."""
+    """One tool call. Times are seconds on the clock of whoever feeds the fold, None while unknown.
+
+    `arguments` is the JSON text of the arguments as far as it has come; `result` the whole one when it came, else the
+    pieces so far. Of what is too long the beginning is kept.
+    """
 
     id: str
+    arguments_held: Held
+    result_held: Held
     name: str = ""
     agent_id: str = ""
     state: CallState = CallState.ARGUMENTS
@@ -38,24 +57,28 @@ class ToolCall:
     started_at: float | None = None
     ended_at: float | None = None
     revision: int = 0
-    _arguments: list[str] = field(default_factory=list)
-    _chunks: list[str] = field(default_factory=list)
-    _result: str = ""
+    _is_whole: bool = False
+    """Whether the whole result came."""
 
     @property
     def arguments(self) -> str:
         """The JSON text of the arguments, as far as it has come."""
-        return "".join(self._arguments)
+        return self.arguments_held.text
 
     @property
     def result(self) -> str:
-        """The result: the whole one when it came, else the pieces so far."""
-        return self._result or "".join(self._chunks)
+        """The result, as far as it has come."""
+        return self.result_held.text
 
     @property
     def is_open(self) -> bool:
         """Whether its result may still come."""
         return self.state < CallState.UNFINISHED
+
+    def _finish(self, result: str) -> None:
+        if result and not self._is_whole:
+            self._is_whole = True
+            self.result_held.replace(result)
 
     def _advance(self, state: CallState, at: float) -> None:
         if state > self.state:
@@ -112,6 +135,7 @@ class Answer:
         finished: the service said the answer is complete.
         error: the service said the run failed, and why.
         unknown: how often each undocumented frame type came.
+        is_cut: whether text or tool calls came that are not kept, because there were too many.
         revision: grows with every event that changed something.
     """
 
@@ -129,12 +153,14 @@ class Answer:
         self.finished = False
         self.error: ev.RunError | None = None
         self.unknown: dict[str, int] = {}
+        self.is_cut = False
         self.revision = 0
         self.started = False
         self._messages: dict[str, _Message] = {}
         self._last_text: _Message | None = None
         self._pieces: list[str] = []
-        self._thinking: list[str] = []
+        self._text_room, self._parts_room = Room(TEXT_MOST), Room(PARTS_MOST)
+        self._thinking = Held(THINKING_MOST, Room(THINKING_MOST))
         self._epoch = 0
         self._stale = False
         self._closed = False
@@ -167,7 +193,7 @@ class Answer:
     @property
     def thinking(self) -> str:
         """What the agent thought aloud so far."""
-        return "".join(self._thinking)
+        return self._thinking.text
 
     @property
     def is_paused(self) -> bool:
@@ -223,7 +249,7 @@ class Answer:
             if step.ended_at is not None and step.status != UNFINISHED
         ]
         found += [(start, source) for source in self.sources]
-        if self._thinking:
+        if self.thinking:
             found.append((start, ev.Reasoning(self.thinking)))
         if self.usage:
             found.append((start, self.usage))
@@ -256,7 +282,7 @@ class Answer:
                 self.activity = kind
             case ev.Reasoning(delta):
                 self.activity = "thinking"
-                self._thinking.append(delta)
+                self._thinking.add(delta)
             case ev.TextMessageReplaced():
                 self._replace(event)
             case ev.Source():
@@ -323,11 +349,12 @@ class Answer:
         self._message(event, event.role)
 
     def _text(self, event: ev.TextMessageContent) -> None:
-        if not event.delta:
+        delta = self._kept(event.delta)
+        if not delta:
             return
         message = self._message(event, "")
         if not message.is_answer:
-            message.pieces.append(event.delta)
+            message.pieces.append(delta)
             return
         self.activity = ""
         if not self._stale and message is not self._last_text:
@@ -335,9 +362,14 @@ class Answer:
                 self._stale = True
             elif self._last_text is not None:
                 self._pieces.append(_SEPARATOR)
-        message.pieces.append(event.delta)
-        self._pieces.append(event.delta)
+        message.pieces.append(delta)
+        self._pieces.append(delta)
         self._last_text = message
+
+    def _kept(self, text: str) -> str:
+        kept = self._text_room.take(text)
+        self.is_cut = self.is_cut or len(kept) < len(text)
+        return kept
 
     def _replace(self, event: ev.TextMessageReplaced) -> None:
         known = self._messages.get(event.message_id)
@@ -345,7 +377,9 @@ class Answer:
             if event.text:
                 self._text(ev.TextMessageContent(event.message_id, event.text))
             return
-        known.pieces = [event.text] if event.text else []
+        self._text_room.left += sum(map(len, known.pieces))
+        text = self._kept(event.text)
+        known.pieces = [text] if text else []
         self._stale = self._stale or known.is_answer
 
     def _later_text_than(self, message_id: str) -> bool:
@@ -379,21 +413,26 @@ class Answer:
     ) -> None:
         call = self.calls.get(event.call_id)
         if call is None:
-            call = self.calls[event.call_id] = ToolCall(event.call_id, started_at=at)
+            if len(self.calls) >= CALLS_MOST:
+                self.is_cut = True
+                return
+            arguments, result = (Held(PART_MOST, self._parts_room) for _ in range(2))
+            call = self.calls[event.call_id] = ToolCall(event.call_id, arguments, result, started_at=at)
         call.revision += 1
         call.agent_id = call.agent_id or event.agent_id
         match event:
             case ev.ToolCallStart():
                 call.name = call.name or event.name
             case ev.ToolCallArgs():
-                call._arguments.append(event.delta)
+                call.arguments_held.add(event.delta)
             case ev.ToolCallEnd():
                 call._advance(CallState.RUNNING, at)
             case ev.ToolCallChunk():
                 call._advance(CallState.RUNNING, at)
-                call._chunks.append(event.delta)
+                if not call._is_whole:
+                    call.result_held.add(event.delta)
             case ev.ToolCallResult():
-                call._result = call._result or event.content
+                call._finish(event.content)
                 call._advance(CallState.DONE, at)
         if event.error:
             call.error = call.error or event.error
