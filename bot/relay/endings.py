@@ -38,14 +38,16 @@ def stale(run: Run, parts: Parts) -> Ending:
     return Ending(State.FAILED, parts.sentences.say("stale", run.question.language, minutes=minutes))
 
 
-def told(answer: Answer, run: Run, parts: Parts) -> Ending:
-    """The stream ended by itself: what it said."""
+def told(answer: Answer, run: Run, parts: Parts, *, forgotten: bool) -> Ending:
+    """The stream ended by itself: what it said. `forgotten`: it was asked anew, without what was said before."""
     if answer.error:
         return failed(UpstreamError(answer.error.code, answer.error.message, begun=True), run, parts)
     if answer.is_paused:
         return Ending(State.PAUSED)
-    nothing = "" if answer.has_text else parts.sentences.say("nothing", run.question.language)
-    return Ending(State.ANSWERED, nothing)
+    note = "session_gone" if forgotten else ""
+    if not answer.has_text:
+        note = "nothing"
+    return Ending(State.ANSWERED, parts.sentences.say(note, run.question.language) if note else "")
 
 
 def failed(error: UpstreamError, run: Run, parts: Parts) -> Ending:

@@ -115,6 +115,8 @@ class _Work:
         self.answer = self._so_far()
         self.carried = len(self.answer.text)
         self._session: Session | None = None
+        self._forgotten = False
+        """Whether the service had forgotten the conversation, and the question was asked in a new one."""
 
     def _so_far(self) -> Answer:
         """What the paused run had said that this one continues; else nothing."""
@@ -163,11 +165,11 @@ class _Work:
             return self._told(for_good=for_good)
         if work.cancelled():
             if was_told:
-                return endings.told(answer, run, parts)
+                return endings.told(answer, run, parts, forgotten=self._forgotten)
             raise RuntimeError("the asking was cancelled from inside")
         error = work.exception()
         if error is None:
-            return endings.told(answer, run, parts)
+            return endings.told(answer, run, parts, forgotten=self._forgotten)
         if isinstance(error, UpstreamError):
             return endings.failed(error, run, parts)
         if isinstance(error, _StaleError):
@@ -283,6 +285,9 @@ class _Work:
                 if error.begun or error.code in RECOVERABLE:
                     raise  # It may have begun, though nothing of it came.
                 run.refusals += 1
+                if error.is_gone_session and run.session_id and not self._forgotten and not question.resume:
+                    question = await self._begin_anew()
+                    continue
                 if not error.is_busy or endings.is_stale(run, parts):
                     raise
                 pause = error.retry_after or min(BUSY_SECONDS * 2 ** (run.refusals - 1), BUSY_MOST)
@@ -291,6 +296,16 @@ class _Work:
             await self._save()
             self._reply.show(self.answer, Progress("waiting_service", seconds=pause))
             await parts.sleep(pause)
+
+    async def _begin_anew(self) -> Ask:
+        """The service has forgotten the conversation: the question is asked in a new one, and the reply says so."""
+        run, parts = self.run, self._parts
+        logger.warning("session gone, asking in a new one", run=run.reference, session=run.session_id)
+        self._forgotten = True
+        await parts.sessions.forget(run.question.thread)
+        self._session = await self._bind()
+        run.session_id = self._session.session_id
+        return await self._question()
 
     async def _question(self) -> Ask:
         run, parts, session = self.run, self._parts, self._session

@@ -85,6 +85,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "This question waited longer than {minutes} minutes and was not asked. Ask again if you still need the answer.",
         "该问题等待超过 {minutes} 分钟，未提交。如仍需要，请重新提问。",
     ),
+    "session_gone": (
+        "The agent had forgotten what was said in this thread; it answered without it.",
+        "智能体已不记得本会话之前的内容，此回答未参考上文。",
+    ),
     "nothing": ("The agent ended without an answer.", "智能体未给出回答。"),
     "empty": (
         "What shall I look at? For example: why is rm-bp1… slow?",

@@ -126,6 +126,23 @@ async def test_a_moved_thread_asks_another_agent_in_a_new_session(stage: Stage) 
     )
 
 
+async def test_a_forgotten_session_is_begun_anew_and_the_reply_says_so(stage: Stage) -> None:
+    stage.worker()
+    stage.backend.answer("a")
+    await stage.until_state(await stage.ask("a"), "answered")
+    gone = UpstreamError("SessionNotFound", "The session does not exist.", status=404)
+    stage.backend.refuse_first["b"] = [gone]
+    stage.backend.answer("b")
+    await stage.until_state(await stage.ask("b"), "answered")
+    assert stage.world.endings("b") == ["END answered session_gone|because"]
+    sessions = [ask.session_id for ask in stage.backend.asks]
+    assert sessions[0] == sessions[1] != sessions[2]
+    # A service that refuses every session is not asked for ever.
+    stage.backend.refuse["c"] = gone
+    await stage.until_state(await stage.ask("c"), "failed")
+    assert stage.backend.asked == ["a", "b", "b", "c", "c"]
+
+
 # -- stopping ------------------------------------------------------------------------------------------------
 
 
