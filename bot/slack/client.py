@@ -14,7 +14,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import log
-from bot.slack.budget import Budget, Priority
+from bot.slack.budget import Budget, ClosedError, Urgency
+from bot.slack.refusals import Refusals
 
 logger = log.get(__name__)
 
@@ -27,7 +28,10 @@ _DEFAULT_RETRY_AFTER = 5.0
 
 _TOO_BIG = frozenset({"msg_too_long", "msg_blocks_too_long", "msg_blocks_too_many", "too_many_attachments"})
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "no_text", "block_mismatch"})
+_STREAM_ENDED = frozenset({"message_not_in_streaming_state", "streaming_mode_mismatch"})
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
+_CHANNEL = {"files.getUploadURLExternal": "", "files.completeUploadExternal": "channel_id"}
+"""What a method calls the channel, where it is not "channel"; "" for none."""
 _TRANSIENT = frozenset(
     {
         "internal_error",
@@ -60,15 +64,37 @@ class GoneError(SlackError):
     """The message is no longer there, or no longer ours to change."""
 
 
+class StreamEndedError(SlackError):
+    """The stream takes nothing more: it was stopped, it has lived its five minutes, or it is of another kind."""
+
+
+class StreamOpenError(SlackError):
+    """The message still streams, and cannot be changed otherwise before it has been stopped."""
+
+
+class StoppedError(SlackError):
+    """A person stopped the stream with Slack's own button: nothing may follow."""
+
+
+class SlowDownError(SlackError):
+    """Slack's rate was reached. Nothing was done; whoever can, does something else meanwhile."""
+
+
 class UncertainError(SlackError):
     """No answer came, or a 5xx: the call may or may not have been carried out."""
 
 
 class SlackClient:
-    """One workspace's Web API. Owns the HTTP session."""
+    """One workspace's Web API. Owns the HTTP session.
 
-    def __init__(self, token: str, base_url: str, budget: Budget) -> None:
+    Attributes:
+        budget: what paces the calls.
+        refusals: what this workspace was found not to know; kept for all replicas when it is given a store.
+    """
+
+    def __init__(self, token: str, base_url: str, budget: Budget, refusals: Refusals | None = None) -> None:
         self.budget = budget
+        self.refusals = refusals or Refusals()
         self._token = token
         self._base_url = base_url
         self._session: aiohttp.ClientSession | None = None
@@ -97,11 +123,13 @@ class SlackClient:
         self,
         method: str,
         channel: str,
-        priority: Priority,
+        priority: Urgency,
         owner: str,
         make: Callable[[], dict[str, Any]],
         on_answer: Callable[[dict[str, Any]], None] | None = None,
         before: Callable[[], Awaitable[None]] | None = None,
+        *,
+        once: bool = False,
     ) -> dict[str, Any]:
         """Call a method when the budget allows. `make` builds the arguments then, so they are the newest.
 
@@ -114,15 +142,21 @@ class SlackClient:
             on_answer: gets Slack's answer even when the caller is cancelled meanwhile. A request that has left is
                 always waited for, or it could overtake the next one.
             before: awaited when the budget allows; what it raises keeps the request from leaving.
+            once: after a 429 do not wait and try again: the caller would rather call another method.
 
         Raises:
+            SlowDownError: with `once`, when Slack's rate was reached.
             SlackError: or one of its kinds, when Slack refused or did not answer.
         """
         for _ in range(_MOST_REFUSALS):
-            await self.budget.take(method, channel, priority, owner)
+            try:
+                await self.budget.take(method, channel, priority, owner, may_leave=once)
+            except ClosedError:
+                raise SlowDownError("ratelimited") from None
             if before:
                 await before()
-            arguments = {"channel": channel, **make()}
+            name = _CHANNEL.get(method, "channel")
+            arguments = ({name: channel} if name else {}) | make()
             try:
                 return await _to_its_end(self._send(method, arguments, on_answer))
             except SlackApiError as error:
@@ -131,6 +165,8 @@ class SlackClient:
                     raise _sorted(error) from None
                 logger.warning("slack asks to slow down", method=method, seconds=retry_after)
                 await self.budget.refused(method, channel, retry_after)
+                if once:
+                    raise SlowDownError("ratelimited") from None
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise UncertainError("no_answer", type(error).__name__) from None
         # Not for good: a final state must still be written when Slack has calmed down.
@@ -155,11 +191,25 @@ class SlackClient:
             on_answer(answer)
         return answer
 
+    async def upload(self, url: str, content: bytes) -> None:
+        """Send a file's bytes to the address Slack gave for it, without our token.
+
+        Raises:
+            UncertainError: when it did not arrive.
+        """
+        assert self.web.session is not None
+        try:
+            async with self.web.session.post(url, data=content) as response:
+                if response.status >= 300:
+                    raise UncertainError(f"http_{response.status}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UncertainError("no_answer", type(error).__name__) from None
+
     async def insist(
         self,
         method: str,
         channel: str,
-        priority: Priority,
+        priority: Urgency,
         owner: str,
         make: Callable[[], dict[str, Any]],
         *,
@@ -226,5 +276,8 @@ def _sorted(error: SlackApiError) -> SlackError:
         (_TOO_BIG, TooBigError),
         (_REFUSED_BLOCKS, RefusedBlocksError),
         (_GONE, GoneError),
+        (_STREAM_ENDED, StreamEndedError),
+        (frozenset({"streaming_state_conflict"}), StreamOpenError),
+        (frozenset({"stopped_by_user"}), StoppedError),
     ]
     return next((kind for codes, kind in kinds if code in codes), SlackError)(code, detail)

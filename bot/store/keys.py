@@ -90,6 +90,11 @@ def usage(team: str, day: str) -> str:
     return f"{PREFIX}usage:{team}:{day}"
 
 
+def refusal(team: str, name: str) -> str:
+    """String: something a workspace was found not to know. Lives as long as that is worth believing."""
+    return f"{PREFIX}refusal:{team}:{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Lives:
     """The lives an operator sets, in milliseconds."""
