@@ -98,6 +98,12 @@ class Draft:
             return RUNGS[self.rung](layout.ended(page, frame, self.ending, self.answer, footer))
         return RUNGS[self.rung](layout.running(page, frame, self._status(self.elapsed, self._quiet())))
 
+    def growing(self, number: int) -> str | None:
+        """A message's text as one appends to it, an open fence left open; None when it does not only grow."""
+        if number != self.count - 1 or number >= _BODY:
+            return None
+        return self._text(number, closed=False)[0]
+
     def signature(self, number: int) -> Any:
         """Tells whether a message would look different; the moving seconds do not count."""
         page = self._page(number)
@@ -149,13 +155,13 @@ class Draft:
         left_out = self._left_out() if number == _BODY else 0
         return layout.Page(number, number == self.count - 1, text, folds, left_out)
 
-    def _text(self, number: int) -> tuple[str, int]:
+    def _text(self, number: int, *, closed: bool = True) -> tuple[str, int]:
         """A message's text, and how many items Slack makes of it."""
         sealed = self._pages.sealed
         if number < min(len(sealed), _BODY):
             return sealed[number], self._pages.items[number]
         room = _HALF if number == _BODY else limits.PAGE if number else limits.PAGE - limits.FOLDS_LEAST
-        text = self._pages.text(self._safe.tail(), room)
+        text = self._pages.text(self._safe.tail(), room, closed=closed)
         if len(sealed) > _BODY:
             # The page before the last comes along: the last one may hold a single line.
             text = f"{sealed[-1]}\n\n{text}".strip()

@@ -94,13 +94,13 @@ class Pages:
         self._append(line)
         self._mid_line = not line.endswith("\n")
 
-    def text(self, tail: str = "", room: int = 0) -> str:
-        """The page being written, its fence closed; with the provisional `tail`, when that fits into `room`."""
+    def text(self, tail: str = "", room: int = 0, *, closed: bool = True) -> str:
+        """The page being written, its fence `closed`; with the provisional `tail`, when that fits into `room`."""
         body = "".join(self._open.lines)
         has_room = self._open.size + cost(tail) + len(_closing(self._open)) <= room
         if tail and has_room and not self._open.table:  # Half a row would be a row with cells missing.
             body += tail
-        if not self._open.fence:
+        if not self._open.fence or not closed:
             return body.strip("\n")
         return body.rstrip("\n") + _closing(self._open).rstrip("\n")
 
