@@ -73,11 +73,11 @@ async def test_a_service_busy_for_longer_than_a_question_lives_fails_it(stage: S
 async def test_a_crash_while_a_service_is_busy_loses_nothing(stage: Stage) -> None:
     """It was certainly refused, so another worker may ask again."""
     stage.worker()
-    stage.backend.refuse_first["a"] = [BUSY] * 1000
+    stage.hold_pauses = asyncio.Event()
+    stage.backend.refuse_first["a"] = [BUSY]
     run_id = await stage.ask("a")
-    await stage.until(lambda: shows(stage, "a", "waiting_service"))
+    await stage.until(lambda: stage.pauses)
     await stage.kill(0)
-    stage.backend.refuse_first["a"] = []
     stage.worker()
     stage.backend.answer("a")
     await stage.until_state(run_id, "answered", "interrupted")
