@@ -45,7 +45,9 @@ def told(answer: Answer, run: Run, parts: Parts, *, forgotten: bool) -> Ending:
     if answer.is_paused:
         return Ending(State.PAUSED)
     note = "session_gone" if forgotten else ""
-    if not answer.has_text:
+    if answer.is_cut:
+        note = "too_much"
+    elif not answer.has_text:
         note = "nothing"
     return Ending(State.ANSWERED, parts.sentences.say(note, run.question.language) if note else "")
 

@@ -90,6 +90,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "智能体已不记得本会话之前的内容，此回答未参考上文。",
     ),
     "nothing": ("The agent ended without an answer.", "智能体未给出回答。"),
+    "too_much": (
+        "The agent sent more than can be kept: the end of its text, or some of its tool calls, are missing here.",
+        "智能体返回的内容过多，无法完整保留：此处缺少部分文本或工具调用。",
+    ),
     "empty": (
         "What shall I look at? For example: why is rm-bp1… slow?",
         "想让我查什么？例如：rm-bp1… 为什么变慢了？",

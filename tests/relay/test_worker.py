@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bot.model.answer import TEXT_MOST
 from bot.model.event import RunError, RunFinished, TextMessageContent, Usage
 from bot.model.question import MAX_QUESTION, Question, Thread
 from bot.store import keys
@@ -142,6 +143,7 @@ async def test_a_stop_reaches_the_worker_that_has_the_run_through_redis(stage: S
         ("cut", "END failed explained Cut|half of it"),
         ("reported", "END failed explained -1810006|half of it"),
         ("nothing", "END answered nothing|"),
+        ("endless", "END answered too_much|" + "x" * TEXT_MOST),
         ("bug", "END failed wrong reference=|"),
         ("cancelled inside", "END failed wrong reference=|"),
     ],
@@ -157,6 +159,8 @@ async def test_every_other_ending(stage: Stage, how: str, expected: str) -> None
             stage.backend.feed("a", TEXT, RunError("-1810006", "quota"), RunFinished())
         case "nothing":
             stage.backend.feed("a", RunFinished())
+        case "endless":
+            stage.backend.feed("a", TextMessageContent("m", "x" * (TEXT_MOST + 1)), RunFinished())
         case "bug":
             stage.backend.feed("a", TEXT, KeyError("bug"))
         case "cancelled inside":
