@@ -20,7 +20,7 @@ from bot.model.answer import Answer
 from bot.model.ending import Ending
 from bot.model.question import Language, language_of
 from bot.model.run import State
-from bot.redact import redact
+from bot.redact import also_hide, redact
 from bot.settings import Settings, SettingsError, load
 from bot.slack.reply import layout
 from bot.slack.reply.draft import Draft, final_payloads
@@ -288,9 +288,11 @@ def _settings(env_file: Path, *, slack: bool = True) -> Settings:
     if str(env_file) != ".env" and not env_file.exists():
         _exit(SettingsError([f"--env-file: {env_file} is not there"]))
     try:
-        return load(env_file, slack=slack)
+        settings = load(env_file, slack=slack)
     except SettingsError as error:
         _exit(error)
+    also_hide(settings.redact_patterns)
+    return settings
 
 
 def _exit(error: SettingsError) -> NoReturn:

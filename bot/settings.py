@@ -168,6 +168,11 @@ class Settings(BaseSettings):
         60, ge=0, le=1800, description="Seconds running answers may go on after SIGTERM"
     )
 
+    redact_patterns: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Regular expressions of what else to hide in answers and logs, separated by spaces (in them a "
+        "space is `\\s`); lines then appear when they are complete",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
     log_format: Literal["console", "json"] = Field("console", description="For a person, or for a machine")
 
@@ -219,6 +224,21 @@ class Settings(BaseSettings):
                 raise ValueError("must be like ag-abc=3,ag-def=10, each from 1 to 100")
             limits[agent] = int(limit)
         return limits
+
+    @field_validator("redact_patterns", mode="before")
+    @classmethod
+    def _patterns(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        patterns = value.split()
+        for number, pattern in enumerate(patterns, start=1):
+            try:
+                is_endless = re.compile(pattern).search("") is not None
+            except (re.error, OverflowError, RecursionError) as error:
+                raise ValueError(f"pattern {number} is no regular expression ({error})") from None
+            if is_endless:
+                raise ValueError(f"pattern {number} matches everywhere, even where there is no text")
+        return frozenset(patterns)
 
     @field_validator("default_agent")
     @classmethod

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot import redact as module
-from bot.redact import HIDDEN, is_secret_name, redact
+from bot.redact import HIDDEN, also_hide, is_secret_name, redact
 
 AK = "LTAI5tFakeFakeFakeFake12"
 SK = "abcDEF123ghiJKL456mnoPQR789stu"
@@ -161,3 +162,17 @@ def test_sentences_about_a_secret_are_not_secrets(text: str) -> None:
 )
 def test_a_secret_that_begins_like_a_word_is_hidden(text: str) -> None:
     assert redact(text).endswith(HIDDEN)
+
+
+@pytest.fixture
+def employee_numbers() -> Iterator[None]:
+    also_hide([r"emp\s#\d+"])
+    yield
+    also_hide([])
+
+
+@pytest.mark.usefixtures("employee_numbers")
+def test_what_the_operators_name_is_hidden_too() -> None:
+    assert redact(f"emp #4711 asked, password: {_S}") == f"{HIDDEN} asked, password: {HIDDEN}"
+    also_hide([])
+    assert redact("emp #4711") == "emp #4711"

@@ -208,3 +208,17 @@ def test_misspelt_names_in_the_environment_are_told(monkeypatch: pytest.MonkeyPa
     told = "\n".join(error.value.problems)
     assert "did you mean DAS_AGENT_ID?" in told and "did you mean SLACK_SIGNING_SECRET?" in told
     assert "SLACK_CLIENT_ID" not in told
+
+
+def test_patterns_of_what_else_to_hide(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD + r"REDACT_PATTERNS='card-\d{4,6} emp\s#[0-9]+'")
+    assert settings.redact_patterns == {r"card-\d{4,6}", r"emp\s#[0-9]+"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [("ok [a-", "pattern 2 is no regular expression (unterminated"), ("x*", "pattern 1 matches everywhere")],
+)
+def test_a_pattern_that_cannot_work_is_told(tmp_path: Path, pattern: str, told: str) -> None:
+    (problem,) = problems(tmp_path, GOOD + f"REDACT_PATTERNS='{pattern}'")
+    assert problem.startswith(f"REDACT_PATTERNS: {told}")

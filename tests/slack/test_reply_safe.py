@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.redact import HIDDEN
+from bot.redact import HIDDEN, also_hide
 from bot.slack.reply import safe as module
 from bot.slack.reply.safe import SafeText, literal, mrkdwn, neutralise
 
@@ -109,6 +109,53 @@ def test_a_secret_longer_than_a_line_may_be_is_hidden_to_its_end() -> None:
     final, _ = shown_in_pieces(text, [])
     assert "s3s3" not in final
     assert final.endswith("after")
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.sampled_from(["see emp #4711 now ", "emp #47", "11, ", "中文", "**b ", "\n"]), max_size=6),
+    st.data(),
+)
+def test_what_the_operators_hide_is_in_no_prefix(pieces: list[str], data: st.DataObject) -> None:
+    text = "".join(pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
+    also_hide([r"emp\s#\d+"])
+    try:
+        final, seen = shown_in_pieces(text, cuts)
+    finally:
+        also_hide([])
+    # Not even its harmless beginning: nobody can know where a foreign pattern becomes telling.
+    assert not [moment for moment in [*seen, final] if "emp #" in moment]
+
+
+@given(st.lists(st.sampled_from(["a", "字", "\ud83d", "\ude00", "😀", "\n", " "]), max_size=12))
+def test_half_a_character_is_never_shown_and_two_halves_are_one(pieces: list[str]) -> None:
+    safe = SafeText()
+    shown = ""
+    for piece in pieces:
+        shown += "".join(safe.feed(piece))
+        (shown + safe.tail()).encode()
+    shown += "".join(safe.finish())
+    whole = "".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert shown == whole
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("The **lock is held", "The **lock is**"),
+        ("The **lock", "The "),
+        ("Run `SELECT a from", "Run `SELECT a`"),
+        ("Run **`SELECT a from", "Run **`SELECT a`**"),
+        ("It is **bold** and more", "It is **bold** and "),
+        ("| a | b", ""),
+        ("a | b\n--- | -", "a | b\n"),
+        ("a < b and <https://x", "a < b and "),
+    ],
+)
+def test_what_is_still_being_written_is_whole_at_every_moment(written: str, seen: str) -> None:
+    safe = SafeText()
+    assert "".join(safe.feed(written)) + safe.tail() == seen
 
 
 def test_all_that_is_harmless_comes_through_unchanged() -> None:
