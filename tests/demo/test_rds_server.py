@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -150,7 +151,7 @@ async def test_wrong_secrets_and_tampering_are_refused(rds: SimulatedRds) -> Non
     assert await post(*signed(rds, {}, action="Chat")) == (404, "InvalidAction.NotFound")
 
 
-def signed(rds: SimulatedRds, params: dict[str, str], **changes: str) -> tuple[str, dict[str, str]]:
+def signed(rds: SimulatedRds, params: dict[str, str], **changes: Any) -> tuple[str, dict[str, str]]:
     settings: dict[str, Any] = {"action": "ChatMessages", "version": "2025-05-07", **changes}
     made = sign(
         endpoint=rds.url,
@@ -164,14 +165,14 @@ def signed(rds: SimulatedRds, params: dict[str, str], **changes: str) -> tuple[s
     return made.url, made.headers
 
 
-async def post(address: str, headers: dict[str, str]) -> tuple[int, str]:
-    """The status, and the code when it is a refusal."""
+async def post(address: str, headers: dict[str, str], body: str = "") -> tuple[int, str]:
+    """The status, and the code when it is a refusal in JSON."""
     async with (
         aiohttp.ClientSession(skip_auto_headers=("User-Agent", "Content-Type")) as session,
-        session.post(URL(address, encoded=True), headers=headers) as response,
+        session.post(URL(address, encoded=True), headers=headers, data=body) as response,
     ):
-        body = await response.text()
-        return response.status, "" if response.status == 200 else json.loads(body)["Code"]
+        answer = await response.text()
+        return response.status, json.loads(answer)["Code"] if answer.startswith("{") else ""
 
 
 GOOD = {"Query": "hello", "EventMode": "separate"}
@@ -203,6 +204,16 @@ async def test_bad_parameters_are_refused(rds: SimulatedRds, params: dict[str, s
 
 async def test_8000_chinese_characters_are_accepted_in_the_target(rds: SimulatedRds) -> None:
     assert (await post(*signed(rds, {**GOOD, "Query": "很" * 8_000})))[0] == 200
+
+
+async def test_a_gateway_with_short_lines_and_a_service_that_reads_forms(rds: SimulatedRds) -> None:
+    rds.longest_target = 8190
+    params = {**GOOD, "Query": "x" * 8_000, "Inputs": json.dumps({"ModelId": "m" * 200})}
+    assert await post(*signed(rds, params)) == (414, "")
+    form = signed(rds, params, form=True)
+    assert await post(*form, urlencode(sorted(params.items()))) == (400, "MissingParameter")
+    rds.reads_forms = True
+    assert await post(*signed(rds, params, form=True), urlencode(sorted(params.items()))) == (200, "")
 
 
 async def test_follow_ups_in_the_conversation_and_not_in_another(rds: SimulatedRds, asker: Asker) -> None:

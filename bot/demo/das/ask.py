@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.demo.upstream.refusal import Refused
-from bot.demo.upstream.verify import RawRequest, parse_form
+from bot.demo.upstream.verify import RawRequest
 
 VERSION = "2020-01-16"
 CHAT = "Chat"
@@ -18,7 +18,6 @@ LONGEST_QUESTION = 32_000
 """Characters of message text the service accepts."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +31,15 @@ class Ask:
 
 
 def parameters(request: RawRequest) -> dict[str, str]:
-    """The parameters of the target and, when the body is a form, of the body.
+    """All parameters of a request, also those of a form body.
 
     Raises:
         Refused: when they are not UTF-8.
     """
     try:
-        pairs = request.query()
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM:
-            pairs += parse_form(request.body.decode())
+        return request.parameters()
     except UnicodeDecodeError as error:
         raise Refused(400, "InvalidParams", "The parameters are not UTF-8.") from error
-    return dict(pairs)
 
 
 def read(action: str, params: Mapping[str, str]) -> Ask:

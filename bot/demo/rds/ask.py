@@ -45,14 +45,14 @@ class Ask:
         return cast(Approval, self.inputs["ToolApprovalMode"]) if "ToolApprovalMode" in self.inputs else None
 
 
-def parameters(request: RawRequest) -> dict[str, str]:
-    """The parameters of the target. Whether this service reads a form body is not known, so it does not.
+def parameters(request: RawRequest, *, forms: bool) -> dict[str, str]:
+    """All parameters of a request, those of a form body only with `forms`.
 
     Raises:
         Refused: when they are not UTF-8.
     """
     try:
-        return dict(request.query())
+        return request.parameters(forms=forms)
     except UnicodeDecodeError as error:
         raise invalid("The parameters are not UTF-8.") from error
 

@@ -55,6 +55,7 @@ class SimulatedRds(Service):
     Attributes:
         feedbacks: what ModifyMessagesFeedbacks was told, by message id.
         refusals: answers for actions other than ChatMessages, by name, until taken out.
+        reads_forms: whether parameters in a form body count; it is not known whether the service reads them.
         ends: the events a run ends with.
     """
 
@@ -79,6 +80,7 @@ class SimulatedRds(Service):
         super().__init__(credentials, **options)
         self.feedbacks: dict[str, Feedback] = {}
         self.refusals: dict[str, Refusal] = {}
+        self.reads_forms = False
         self.ends: Sequence[str] = ("workflow_finished", "message_end")
         self._conversations = Conversations()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -106,7 +108,7 @@ class SimulatedRds(Service):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, request: web.Request, raw: RawRequest, received: Received) -> web.StreamResponse:
-        params = received.params = asks.parameters(raw)
+        params = received.params = asks.parameters(raw, forms=self.reads_forms)
         if received.action == "ChatMessages":
             return await self._chat(request, params, received)
         if refusal := self.refusals.get(received.action):
@@ -121,6 +123,8 @@ class SimulatedRds(Service):
                 body = pages.messages(conversation, params.get("FirstId", ""), asks.page(params))
                 received.session_id = conversation.id
             case _:
+                if params.get("SortBy", "-updated_at") != "-updated_at":
+                    raise invalid("SortBy is not -updated_at; no other order is simulated.")
                 found = self._conversations.latest_first()
                 body = pages.conversations(found, params.get("LastId", ""), asks.page(params))
         received.outcome, received.ended = "answered", self._clock()

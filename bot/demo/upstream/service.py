@@ -87,8 +87,8 @@ class Service(ABC):
     product: ClassVar[str]
     version: ClassVar[str]
     actions: ClassVar[frozenset[str]]
-    longest_target: ClassVar[int]
-    """Bytes of request target accepted."""
+    longest_target: int
+    """Bytes of request target accepted; 414 beyond."""
     by_word: ClassVar[Mapping[str, Faults]]
     """Faults a person can see in the demo by putting the word into a question."""
 

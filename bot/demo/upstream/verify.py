@@ -54,6 +54,18 @@ class RawRequest:
         """The decoded parameters of the target, in the order sent."""
         return parse_form(self.target.partition("?")[2])
 
+    def parameters(self, *, forms: bool = True) -> dict[str, str]:
+        """The parameters of the target and, with `forms`, of the body when that is a form.
+
+        Raises:
+            UnicodeDecodeError: when they are not UTF-8.
+        """
+        pairs = self.query()
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if forms and kind == "application/x-www-form-urlencoded":
+            pairs += parse_form(self.body.decode())
+        return dict(pairs)
+
 
 def parse_form(text: str) -> list[tuple[str, str]]:
     """Names and values of `a=1&b=2`; a plus is a space, escapes are UTF-8."""
