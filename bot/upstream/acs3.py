@@ -42,6 +42,12 @@ class SignedRequest:
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
+    @property
+    def target(self) -> str:
+        """The path and query, as they stand in the request line."""
+        parts = urlsplit(self.url)
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
 
 def encode_params(params: Mapping[str, str | None]) -> str:
     """The parameters as they travel, in a query or a form body: None is omitted, "" is sent."""

@@ -23,11 +23,10 @@ CENTRAL_REGIONS = frozenset(
 )
 """Regions served by the central endpoint, from the official SDK's table."""
 
-SERVICE = Service(product="rdsai", version="2025-05-07", form_above=60_000)
-"""Parameters stay in the query, where the official SDK puts them: whether RDS Copilot reads a form body is
-unproven. A question of 8,000 Chinese characters makes a target of 72 KB, though, and what a gateway takes is
-unknown. So a request line refused as too long (414, 431: nothing has begun) is sent again as a form, and what is
-longer than HTTP clients send at all (64 KB) goes as a form at once: unproven is better than impossible."""
+SERVICE = Service(product="rdsai", version="2025-05-07", form_above=None)
+"""Parameters stay in the query, where the official SDK puts them whatever their length: up to 72 KB for a question
+of 8,000 Chinese characters. Whether RDS Copilot reads a form body is unproven, so a question goes in one only when a
+gateway has refused its request line as too long (414, 431: nothing has begun then): unproven is better than refused."""
 
 QUESTION_LIMIT = 8_000
 """Characters of a question the service takes."""

@@ -133,6 +133,7 @@ class Recorded:
 
     def __init__(self, session_id: str) -> None:
         self._session_id = session_id
+        self._message_id = ""
         self._frames = RdsFrames()
         self._entries: list[Any] = []
         self._said: list[str] = []
@@ -144,7 +145,8 @@ class Recorded:
         """What is new in the record since the last look. Its end is told by its status, not by its events."""
         message_id = _id(record)
         found: list[Event] = []
-        if not self._text and not self._entries:
+        if message_id != self._message_id:
+            self._message_id = message_id
             found.append(RunStarted(session_id=self._session_id, message_id=message_id))
         listed = parsed(record.get("events"))
         entries = listed if isinstance(listed, list) else []
@@ -191,9 +193,11 @@ def pick(records: list[Record], query: str, message_id: str, since: float) -> Re
     """The record of an answer: the one with this id, else the newest to this question since it was asked."""
     if message_id:
         return next((record for record in records if _id(record) == message_id), None)
+    newest_first = bool(records) and _created(records[0]) > _created(records[-1])
     asked = [
         (created, record)
-        for record in records
+        # The list's order settles what was asked within one second.
+        for record in (records if newest_first else reversed(records))
         if string(record.get("query")).strip() == query.strip()
         and (created := _created(record)) >= since - CLOCKS_APART
     ]

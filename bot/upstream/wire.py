@@ -55,12 +55,13 @@ class Service:
     Attributes:
         product: its name in RAM actions ("hdm").
         version: of its API, as "2020-01-16".
-        form_above: bytes of target above which the parameters go as a form body instead of in the query.
+        form_above: bytes of target above which the parameters go as a form body instead of in the query; None when
+            they go there only after a gateway refused the target as too long.
     """
 
     product: str
     version: str
-    form_above: int
+    form_above: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,8 @@ class Wire:
     async def _tries(self, once: Callable[[bool], Awaitable[T]], params: Params) -> T:
         """Try until it works, or until another try is pointless, forbidden or too late."""
         began = _now()
-        form = len(encode_params(params)) + len("/?") > self._service.form_above
+        longest = self._service.form_above
+        form = longest is not None and len(encode_params(params)) + len("/?") > longest
         for attempt in range(1, TRIES + 1):
             try:
                 return await once(form)
@@ -218,7 +220,12 @@ class Wire:
         signed = await self._sign(action, params, form)
         try:
             request = self._http.build_request(
-                signed.method, signed.url, headers=signed.headers, content=signed.body
+                signed.method,
+                self._endpoint,
+                headers=signed.headers,
+                content=signed.body,
+                # Sent as it was signed; in the URL, httpx would take 64 KB at most.
+                extensions={"target": signed.target.encode("ascii")},
             )
             return await self._http.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
