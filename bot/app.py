@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 import aiohttp
 from aiohttp import web
 from redis import RedisError
-from redis.asyncio import Redis
 from slack_sdk.errors import SlackApiError
 
-from bot import log
+from bot import log, metrics
 from bot.agents import Agents
+from bot.health import Health
 from bot.relay.parts import Limits, Parts, Sentences
 from bot.relay.worker import Worker
 from bot.settings import Settings, SettingsError
@@ -31,6 +31,7 @@ from bot.slack.platform import SlackPlatform
 from bot.slack.socket import Socket, refusal
 from bot.slack.words import say
 from bot.store import connection, embedded
+from bot.store.census import Census
 from bot.store.choices import Choices
 from bot.store.connection import open_store
 from bot.store.keys import DAY, Lives
@@ -52,8 +53,6 @@ logger = log.get(__name__)
 _SLACK_AWAY_SECONDS = 10.0
 """Longest pause between tries while Slack does not answer at start."""
 _FIRST_PAUSE_SECONDS = 0.5
-_READY_SECONDS = 2.0
-"""Longest wait of a readiness probe for Redis."""
 
 
 @dataclass(slots=True)
@@ -130,11 +129,14 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         SettingsError: when a token, address or port turns out to be wrong.
     """
     async with AsyncExitStack() as stack:
-        health = _Health()
+        health = Health()
+        stack.push_async_callback(_end, asyncio.create_task(metrics.watch_loop()))
         secret = settings.slack_signing_secret.get_secret_value()
         door = None if settings.socket_mode else server.Door(secret)
         # First of all, so that a taken port is told at once, and probes are answered while Redis or Slack is away.
-        port = await _serve(settings, server.build(door, health.ready), stack)
+        port = await _serve_all(settings, door, health, stack)
+        source = credentials or DefaultChain()
+        stack.push_async_callback(_end, asyncio.create_task(health.watch(source)))
         redis = health.redis = await open_store(settings)
         stack.push_async_callback(redis.aclose)
         if settings.redis_url == "embedded":
@@ -145,7 +147,7 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         stack.push_async_callback(client.aclose)
         team, bot_user, enterprise = await _who_am_i(client)
         budget.shared = SharedRates(redis, team)
-        backends = services(settings, credentials)
+        backends = services(settings, source)
         for backend in backends.values():
             stack.push_async_callback(backend.aclose)
         notices = Notices(client)
@@ -160,10 +162,12 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         platform = SlackPlatform(client, notices, names, access)
         usage = Usage(redis, ZoneInfo(settings.timezone))
         agents = Agents(settings, Choices(redis).of)
+        slots = Slots(redis)
+        stack.push_async_callback(_end, asyncio.create_task(Census(redis, slots).run()))
         parts = Parts(
             backends,
             sessions,
-            Slots(redis),
+            slots,
             Sentences(explain, say),
             choose=agents.choose,
             asker=platform.asker,
@@ -199,23 +203,6 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         # Last in, first out: while it drains, questions still come in for other workers, and clicks on Stop work.
         stack.push_async_callback(worker.drain, settings.drain_seconds)
         yield Running(port, worker, bot_user, team)
-
-
-@dataclass(slots=True)
-class _Health:
-    """What /readyz tells, of as much as has been started."""
-
-    redis: Redis | None = None
-    slack: Callable[[], Awaitable[bool]] | None = None
-
-    async def ready(self) -> dict[str, bool]:
-        """Whether Redis answers, and whether Slack can reach us."""
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                redis_ok = bool(self.redis and await self.redis.ping())
-        except (RedisError, OSError, TimeoutError):
-            redis_ok = False
-        return {"redis": redis_ok, "slack": bool(self.slack and await self.slack())}
 
 
 async def _always() -> bool:
@@ -256,13 +243,29 @@ async def _connect(socket: Socket, stack: AsyncExitStack) -> None:
         standing.cancel()
 
 
-async def _serve(settings: Settings, site: web.Application, stack: AsyncExitStack) -> int:
+async def _serve_all(
+    settings: Settings, door: server.Door | None, health: Health, stack: AsyncExitStack
+) -> int:
+    """Listen for Slack and for probes, and for Prometheus there or on a port of its own; returns the first port."""
+    here, elsewhere = settings.metrics_port == "", settings.metrics_port
+    port = await _serve(
+        settings, "PORT", settings.port, server.build(door, health.ready, with_metrics=here), stack
+    )
+    if isinstance(elsewhere, int):
+        site = server.build(None, health.ready, with_metrics=True)
+        await _serve(settings, "METRICS_PORT", elsewhere, site, stack)
+    return port
+
+
+async def _serve(
+    settings: Settings, name: str, port: int, site: web.Application, stack: AsyncExitStack
+) -> int:
     """Listen; returns the port."""
     try:
-        runner, port = await server.serve(site, settings.host, settings.port)
+        runner, port = await server.serve(site, settings.host, port)
     except OSError as error:
         raise SettingsError(
-            [f"HOST, PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror})"]
+            [f"HOST, {name}: cannot listen on {settings.host}:{port} ({error.strerror})"]
         ) from None
     stack.push_async_callback(runner.cleanup)
     return port

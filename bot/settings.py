@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     slack_api_url: str = Field("https://slack.com/api/", description="Where Slack's Web API is")
     host: str = Field("0.0.0.0", description="Address the HTTP server listens on")
     port: int = Field(3000, ge=0, le=65535, description="Port of the HTTP server; 0 takes any free one")
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | Literal["", "off"] = Field(
+        "", description="Port of /metrics; empty serves it on PORT, `off` nowhere"
+    )
 
     redis_url: str = Field(
         "embedded",

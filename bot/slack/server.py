@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.signature import SignatureVerifier
+
+from bot import metrics
 
 BODY_MOST = 1_000_000
 """Bytes of a request; Slack's largest payloads are a tenth of it."""
@@ -17,7 +20,7 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 """Seconds since 1970. Bolt answers 500 to anything that is no number."""
 
 Ready = Callable[[], Awaitable[dict[str, bool]]]
-"""Each part that must work, and whether it does."""
+"""Each part that must work, and whether it does; `ok` for the whole."""
 
 
 @dataclass(slots=True)
@@ -54,8 +57,8 @@ class Door:
         return bool(SignatureVerifier(self.signing_secret).is_valid(text, timestamp, signature))
 
 
-def build(door: Door | None, ready: Ready) -> web.Application:
-    """The server's application. Without a door (in Socket Mode) only the health checks are served."""
+def build(door: Door | None, ready: Ready, *, with_metrics: bool = False) -> web.Application:
+    """The server's application. Without a door (in Socket Mode) only the health checks and metrics are served."""
     server = web.Application(client_max_size=BODY_MOST)
 
     async def healthz(_: web.Request) -> web.Response:
@@ -63,13 +66,18 @@ def build(door: Door | None, ready: Ready) -> web.Application:
 
     async def readyz(_: web.Request) -> web.Response:
         parts = await ready()
-        ok = all(parts.values())
-        return web.json_response({"ok": ok, **parts}, status=200 if ok else 503)
+        return web.json_response(parts, status=200 if parts["ok"] else 503)
+
+    async def read_metrics(_: web.Request) -> web.Response:
+        await ready()  # It brings its own gauges up to date.
+        return web.Response(body=metrics.render(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     if door is not None:
         server.router.add_post("/slack/events", door.handle)
     server.router.add_get("/healthz", healthz)
     server.router.add_get("/readyz", readyz)
+    if with_metrics:
+        server.router.add_get("/metrics", read_metrics)
     return server
 
 

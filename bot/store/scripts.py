@@ -8,6 +8,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from bot import metrics
+
 _NAME = re.compile(r"^-- name: (\w+)$", re.M)
 _REFUSED_WHEN_FULL = frozenset({"accept"})
 """While the server has no memory left nothing new is taken in; what was taken in goes on, and is ended."""
@@ -36,4 +38,5 @@ class Scripts:
         Raises:
             redis.RedisError: when the server cannot be reached or refuses.
         """
-        return await self._scripts[name](keys=keys, args=args)
+        with metrics.redis_call(name):
+            return await self._scripts[name](keys=keys, args=args)

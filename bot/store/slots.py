@@ -24,6 +24,8 @@ class Slots:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._script = Scripts(redis)
+        self.known: set[str] = set()
+        """The names of what was asked for here."""
 
     async def ask(self, kind: Kind, holder: str, *, seize: bool = False) -> int:
         """Take a slot, keep one that is held, or keep one's place in the queue: 0 means held, 1 means next.
@@ -33,6 +35,7 @@ class Slots:
         Must be called again within `keys.SLOT_LIFE`, or the slot or place goes to others. Raises
         `redis.RedisError` when the server is away.
         """
+        self.known.add(kind.name)
         arguments: list[str | int] = [holder, kind.limit, keys.SLOT_LIFE, int(seize)]
         return int(await self._script("slot", self._keys(kind), arguments))
 

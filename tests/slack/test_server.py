@@ -106,7 +106,7 @@ async def test_other_addresses_and_methods(house: Any) -> None:
 
 async def test_before_the_bot_is_ready_slack_is_told_to_come_again() -> None:
     async def ready() -> dict[str, bool]:
-        return {"redis": False, "slack": False}
+        return {"ok": False, "redis": False, "slack": False}
 
     site = server.build(server.Door(SECRET.decode()), ready)
     runner, port = await server.serve(site, "127.0.0.1", 0)
