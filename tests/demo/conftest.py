@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp import web
+from playwright.async_api import Browser, async_playwright
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
@@ -125,6 +127,21 @@ async def connect() -> AsyncIterator[Callable[..., AsyncWebClient]]:
 async def client(workspace: Workspace, connect: Callable[..., AsyncWebClient]) -> AsyncWebClient:
     """The bot's client for `workspace`."""
     return connect(workspace)
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+BROWSER_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+BROWSER_ARGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    if CHROMIUM is None:
+        absent("chromium is not installed: the page was NOT tested in a browser")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_ARGS)
+        yield browser
+        await browser.close()
 
 
 Attach = Callable[[Workspace, AsyncApp], Awaitable[None]]

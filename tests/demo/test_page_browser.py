@@ -3,9 +3,7 @@
 import asyncio
 import copy
 import json
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 STATIC = Path(__file__).parents[2] / "bot" / "demo" / "static"
 WAIT_MS = 5_000
 FIRST_TS = 1_790_000_000
 BOT, ANA, WANG, OLAF = "U0DASBOT01", "U0ANA00001", "U0WANG0001", "U0OLAF0001"
 CHANNEL, DIRECT = "C0DBOPS001", "D0ANA00001"
-BROWSER_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-BROWSER_ARGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 Message = dict[str, Any]
 
@@ -180,19 +175,6 @@ STOP = {
     "style": "danger",
     "text": {"type": "plain_text", "text": "Stop"},
 }
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    if CHROMIUM is None:
-        reason = "chromium is not installed: the page was NOT tested in a browser"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER_ARGS)
-        yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -41,7 +41,10 @@ def message_object(state: State, message: Message) -> Json:
         "edited": message.edited,
         "bot_id": message.bot_id,
         "ephemeral": message.ephemeral_for is not None,
-        "files": [{"name": file["name"], "url": file["url_private_download"]} for file in message.files],
+        "files": [
+            {"name": file["name"], "url": file["url_private_download"], "size": file["size"]}
+            for file in message.files
+        ],
         "reactions": message.reactions,
     }
     body |= {name: value for name, value in optional.items() if value}

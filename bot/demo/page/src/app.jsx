@@ -3,11 +3,12 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { Names } from "./blocks.jsx";
 import { Me } from "./me.js";
+import { Modal } from "./modal.jsx";
 import { displayName } from "./people.jsx";
 import * as server from "./server.js";
 import { Sidebar, visibleChannels } from "./sidebar.jsx";
 import { ChannelView, ThreadPane } from "./views.jsx";
-import { rootsOf, threadOf, useWorkspace } from "./workspace.js";
+import { allCommands, rootsOf, threadOf, useWorkspace } from "./workspace.js";
 
 const HOME_CHANNEL = "C0DBOPS001";
 /** A bot's root message that names the person this soon after their command is taken for its effect. */
@@ -66,7 +67,7 @@ function App() {
       go({ channel: message.channel, user, thread: message.ts });
     }
   };
-  const { state, error, connected, messages, statuses } = useWorkspace(user, channel?.id, onArrival);
+  const { state, error, connected, messages, statuses, modal } = useWorkspace(user, channel?.id, onArrival);
   useEffect(() => setFirst(state), [state]);
 
   const users = useMemo(() => new Map((state?.users ?? []).map((u) => [u.id, u])), [state]);
@@ -96,17 +97,17 @@ function App() {
     const { ts } = await server.post({ user, channel: channel.id, text });
     const bot = users.get(state.bot);
     const addressed = text.toLowerCase().includes(`@${bot?.name}`.toLowerCase()) || text.includes(`<@${state.bot}`);
-    if (ts && (channel.is_im || addressed)) openThread(ts);
+    if (ts && (channel.is_im || (addressed && channel.bot_is_member))) openThread(ts);
   };
   const runCommand = async (text) => {
     const [command] = text.split(/\s/, 1);
-    if (!state.commands.some((known) => known.command === command)) throw new Error(`${command} is not a valid command.`);
+    if (!allCommands(state).some((known) => known.command === command)) throw new Error(`${command} is not a valid command.`);
     asked.current = { channel: channel.id, at: Date.now() };
     await server.command({ user, channel: channel.id, command, text: text.slice(command.length).trim() });
   };
   const sendToThread = async (text) => {
     const [command] = text.split(/\s/, 1);
-    if (state.commands.some((known) => known.command === command)) throw new Error(`${command} is not supported in threads.`);
+    if (allCommands(state).some((known) => known.command === command)) throw new Error(`${command} is not supported in threads.`);
     await server.post({ user, channel: channel.id, text, thread_ts: thread });
   };
 
@@ -131,6 +132,7 @@ function App() {
             />
           )}
         </div>
+        {modal && <Modal key={modal.id} view={modal} />}
       </Names.Provider>
     </Me.Provider>
   );

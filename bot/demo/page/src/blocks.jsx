@@ -5,11 +5,12 @@ import { drawable } from "./drawable.js";
 import { chooseFold, chosenFold, stableKeys } from "./folds.js";
 import { Markdown } from "./markdown.jsx";
 import { isSafeUrl, mrkdwnElements, richText } from "./mrkdwn.js";
+import { Plan, TaskCard } from "./tasks.jsx";
 
 /** Names for mentions: {users: [{id, name}], channels: [{id, name}]}. */
 export const Names = createContext({ users: [], channels: [] });
 
-const LEAVES = new Set(["rich_text", "table", "actions", "context_actions", "plan", "task_card", "divider", "data_visualization"]);
+const LEAVES = new Set(["rich_text", "table", "actions", "context_actions", "divider", "data_visualization"]);
 
 const Leaf = memo(
   function Leaf({ block }) {
@@ -20,6 +21,8 @@ const Leaf = memo(
 );
 
 const Text = ({ of, id }) => <Leaf block={richText(of, id)} />;
+
+const drawRichText = (block) => <Leaf block={block} />;
 
 function Section({ block }) {
   const { accessory } = block;
@@ -56,7 +59,7 @@ const ALERT_SIGNS = { default: "ⓘ", info: "ⓘ", success: "✓", warning: "⚠
 const Alert = ({ block }) => {
   const level = block.level in ALERT_SIGNS ? block.level : "default";
   return (
-    <div id={block.block_id} role="status" className={`alert alert_${level}`} data-level={level}>
+    <div id={block.block_id} role={level === "error" ? "alert" : "status"} className={`alert alert_${level}`} data-level={level}>
       <span className="alert_sign" aria-hidden="true">{ALERT_SIGNS[level]}</span>
       <Text of={block.text} />
     </div>
@@ -108,6 +111,8 @@ function Block({ block, path }) {
   if (LEAVES.has(block.type)) return <Leaf block={block} />;
   switch (block.type) {
     case "container": return <Container block={block} path={path} />;
+    case "task_card": return <TaskCard task={block} id={block.block_id} path={`${path} / ${block.task_id}`} draw={drawRichText} />;
+    case "plan": return <Plan plan={block} path={path} draw={drawRichText} />;
     case "markdown": return <Markdown id={block.block_id} text={block.text} />;
     case "section": return <Section block={block} />;
     case "context": return <Context block={block} />;
@@ -124,6 +129,9 @@ function BlockList({ blocks, path }) {
     <Guard key={keys[index]} block={block}><Block block={block} path={`${path} / ${keys[index]}`} /></Guard>
   ));
 }
+
+/** The blocks of a modal that ask for nothing. */
+export const ViewBlocks = ({ blocks, place }) => <BlockList blocks={blocks} path={place} />;
 
 /** The body of a message: its blocks, or its mrkdwn text where it has none. `place` names the message among folds. */
 export function MessageBody({ message, place }) {

@@ -1,6 +1,6 @@
 // Prepares blocks for slack-blocks-to-jsx 1.1.1, which parses literal text and opens any address it is given.
 import { emojify } from "node-emoji";
-import { decodeEntities, isSafeUrl } from "./mrkdwn.js";
+import { decodeEntities, isSafeUrl, withUnits } from "./mrkdwn.js";
 
 /** Interactive elements whose clicks this page can send; others are named instead of drawn dead. */
 const CLICKABLE = new Set(["button", "feedback_buttons", "icon_button"]);
@@ -29,14 +29,18 @@ function withSafeLinks(value) {
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, withSafeLinks(child)]));
 }
 
-function drawableCell(cell) {
-  if (cell.type === "rich_text") return cell;
-  const text = String(cell.text ?? cell.value ?? "");
-  return { type: "rich_text", elements: [{ type: "rich_text_section", elements: [{ type: "text", text }] }] };
+/** Every text below a value, its numbers bound to their units. */
+function cellTexts(value) {
+  if (Array.isArray(value)) return value.map(cellTexts);
+  if (!value || typeof value !== "object") return value;
+  const texts = Object.entries(value).map(([key, child]) => [key, key === "text" && typeof child === "string" ? withUnits(child) : cellTexts(child)]);
+  return Object.fromEntries(texts);
 }
 
-function drawableTask(task) {
-  return { ...task, sources: task.sources?.filter(({ url }) => isSafeUrl(url)) };
+function drawableCell(cell) {
+  if (cell.type === "rich_text") return cellTexts(cell);
+  const text = withUnits(String(cell.text ?? cell.value ?? ""));
+  return { type: "rich_text", elements: [{ type: "rich_text_section", elements: [{ type: "text", text }] }] };
 }
 
 /** The same block in the form the library draws as Slack would. */
@@ -48,10 +52,6 @@ export function drawable(block) {
       return { ...safe, elements: safe.elements.map(drawableElement) };
     case "table":
       return { ...safe, rows: safe.rows.map((row) => row.map(drawableCell)) };
-    case "task_card":
-      return drawableTask(safe);
-    case "plan":
-      return { ...safe, tasks: safe.tasks?.map(drawableTask) };
     default:
       return safe;
   }

@@ -2,13 +2,21 @@
 import { emojify } from "node-emoji";
 import ReactMarkdown from "react-markdown";
 import remarkGfm from "remark-gfm";
-import { isSafeUrl } from "./mrkdwn.js";
+import { isSafeUrl, withUnits } from "./mrkdwn.js";
 
 function replaceEmoji(node) {
   if (node.type === "text") node.value = emojify(node.value, { fallback: (name) => name });
   node.children?.forEach(replaceEmoji);
 }
 const remarkEmoji = () => replaceEmoji;
+
+/** A number and its unit, such as "1.84 s", stay on one line in the cells of a table. */
+function joinUnits(node, inCell = false) {
+  const here = inCell || node.type === "tableCell";
+  if (here && node.type === "text") node.value = withUnits(node.value);
+  node.children?.forEach((child) => joinUnits(child, here));
+}
+const remarkUnits = () => (tree) => joinUnits(tree);
 
 const components = {
   a: ({ href, children }) =>
@@ -22,7 +30,7 @@ export function Markdown({ id, text }) {
   return (
     <div id={id} className="markdown">
       <ReactMarkdown
-        remarkPlugins={[remarkGfm, remarkEmoji]}
+        remarkPlugins={[remarkGfm, remarkEmoji, remarkUnits]}
         components={components}
         urlTransform={(url) => (isSafeUrl(url) ? url : "")}
       >

@@ -1,4 +1,5 @@
 // One message: who, when, what; its clicks become actions, its replies a link to the thread.
+import { emojify } from "node-emoji";
 import { memo, useContext, useRef, useState } from "react";
 import { actionOf } from "./actions.js";
 import { MessageBody } from "./blocks.jsx";
@@ -7,6 +8,18 @@ import { Avatar, clock, displayName, fullTime } from "./people.jsx";
 import * as server from "./server.js";
 import { Me } from "./me.js";
 
+const KILO = 1024;
+
+const size = (bytes) => (bytes >= KILO * KILO ? `${(bytes / KILO / KILO).toFixed(1)} MB` : bytes >= KILO ? `${Math.round(bytes / KILO)} KB` : `${bytes} bytes`);
+
+function Reactions({ reactions }) {
+  return (
+    <div className="reactions">
+      {Object.entries(reactions).map(([name, people]) => <span key={name} className="reaction" title={name}>{emojify(`:${name}:`)} {people.length}</span>)}
+    </div>
+  );
+}
+
 function Files({ files }) {
   return (
     <div className="files">
@@ -14,7 +27,10 @@ function Files({ files }) {
         const name = file.name ?? file.title ?? "file";
         const safe = isSafeUrl(file.url) || /^\/(?!\/)/.test(file.url ?? "");
         return safe ? (
-          <a key={index} className="file" href={file.url} target="_blank" rel="noreferrer noopener">📄 {name}</a>
+          <span key={index} className="file">
+            <a href={file.url} download={name}>📄 {name}</a>
+            {file.size > 0 && <span className="file_size"> {size(file.size)}</span>}
+          </span>
         ) : (
           <span key={index} className="file">📄 {name}</span>
         );
@@ -34,9 +50,11 @@ function RepliesLink({ replies, users, count, onOpen }) {
   );
 }
 
+const SLACKBOT = "USLACKBOT";
+
 const Head = ({ message, user }) => (
   <div className="message_head">
-    <span className="message_name">{displayName(user) || message.user}</span>
+    <span className="message_name">{displayName(user) || (message.user === SLACKBOT ? "Slackbot" : message.user)}</span>
     {(message.bot_id || user?.is_bot) && <span className="badge">APP</span>}
     {user?.is_stranger && <span className="badge badge_stranger">other company</span>}
     <time title={`${fullTime(message.ts)} · ts ${message.ts} · version ${message.versions ?? 1}`}>{clock(message.ts)}</time>
@@ -72,9 +90,15 @@ export const MessageView = memo(function MessageView({ message, users, replies =
       .catch((error) => setFailure(`That click did not arrive: ${error.message}`));
   };
 
+  const remove = () => {
+    if (!window.confirm("Delete this message?")) return;
+    server.remove({ user: me, channel: message.channel, ts: message.ts }).catch((error) => setFailure(`It was not deleted: ${error.message}`));
+  };
+
   return (
     <article
-      className={message.ephemeral ? "message message_ephemeral" : "message"}
+      className={["message", message.ephemeral && "message_ephemeral", message.streaming && "message_streaming", message.looks_failed && "message_failed"].filter(Boolean).join(" ")}
+      data-streaming={message.streaming ? "true" : undefined}
       data-testid={message.ephemeral ? "ephemeral" : "message"}
       data-ts={message.ts}
       data-versions={message.versions ?? 1}
@@ -89,10 +113,17 @@ export const MessageView = memo(function MessageView({ message, users, replies =
           {message.edited && <span className="message_edited">(edited)</span>}
         </div>
         {message.files?.length > 0 && <Files files={message.files} />}
+        {message.reactions && <Reactions reactions={message.reactions} />}
+        {message.looks_failed && <div className="message_unfinished" role="status">⚠ Ended with a task unfinished</div>}
         {failure && <div className="failure" role="alert">{failure}</div>}
         {!inThread && count > 0 && <RepliesLink replies={replies} users={users} count={count} onOpen={() => onOpenThread(message.ts)} />}
-        {!inThread && count === 0 && !message.ephemeral && (
-          <button type="button" className="reply_here" data-testid="reply-in-thread" onClick={() => onOpenThread(message.ts)}>Reply in thread</button>
+        {!message.ephemeral && (
+          <span className="message_tools">
+            {!inThread && count === 0 && (
+              <button type="button" className="message_tool" data-testid="reply-in-thread" onClick={() => onOpenThread(message.ts)}>Reply in thread</button>
+            )}
+            {message.user === me && <button type="button" className="message_tool" data-testid="delete" onClick={remove}>Delete</button>}
+          </span>
         )}
       </div>
     </article>

@@ -25,6 +25,11 @@ export function isSafeUrl(url) {
   return /^(?:https?:\/\/|mailto:)/i.test(String(url));
 }
 
+/** The same text with numbers bound to the short unit that follows them. */
+export function withUnits(text) {
+  return text.replace(/(\d) (?=[\p{L}%°µ/²³]{1,6}(?![\p{L}]))/gu, "$1\u00a0");
+}
+
 function textElement(text, style) {
   const element = { type: "text", text: decodeEntities(text) };
   return Object.keys(style).length ? { ...element, style } : element;

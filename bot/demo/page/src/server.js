@@ -7,6 +7,19 @@ async function read(path) {
   return answer;
 }
 
+/** Refusals of a submitted modal, by block_id. */
+export class Refused extends Error {
+  constructor(errors) {
+    super("");
+    this.errors = errors;
+  }
+}
+
+/** How long a stream lives is told in seconds left; the page keeps its own end of it. */
+function withEnd(message) {
+  return message.streaming ? { ...message, streaming: { until: Date.now() + message.streaming.seconds_left * 1_000 } } : message;
+}
+
 async function send(path, body) {
   const response = await fetch(path, {
     method: "POST",
@@ -14,16 +27,21 @@ async function send(path, body) {
     body: JSON.stringify(body),
   });
   const answer = await response.json().catch(() => ({}));
+  if (answer.errors) throw new Refused(answer.errors);
   if (!response.ok || answer.ok === false) throw new Error(answer.error ?? answer.response ?? `${path} answered ${response.status}`);
   return answer;
 }
 
 export const readState = () => read("/page/state");
 export const readMessages = (channel, user) =>
-  read(`/page/messages?channel=${encodeURIComponent(channel)}&user=${encodeURIComponent(user)}`).then((body) => body.messages);
+  read(`/page/messages?channel=${encodeURIComponent(channel)}&user=${encodeURIComponent(user)}`).then((body) => body.messages.map(withEnd));
 export const post = (body) => send("/page/post", body);
 export const command = (body) => send("/page/command", body);
 export const action = (body) => send("/page/action", body);
+export const remove = (body) => send("/page/delete", body);
+export const stop = (body) => send("/page/stop", body);
+export const submit = (body) => send("/page/submit", body);
+export const close = (body) => send("/page/close", body);
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 5_000;
@@ -42,7 +60,10 @@ export function listen(user, { onEvent, onOpen, onLost }) {
       retryMs = FIRST_RETRY_MS;
       onOpen();
     };
-    source.onmessage = ({ data }) => onEvent(JSON.parse(data));
+    source.onmessage = ({ data }) => {
+      const event = JSON.parse(data);
+      onEvent(event.message ? { ...event, message: withEnd(event.message) } : event);
+    };
     source.onerror = () => {
       // A browser retries by itself only some failures; closing and reopening covers them all.
       source.close();

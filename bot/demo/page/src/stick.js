@@ -2,6 +2,8 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
 const NEAR_END_PX = 48;
+/** Fractions of a pixel that scrolling to the very end may leave. */
+const AT_END_PX = 2;
 
 /** Returns refs for the scroller and its content, whether newer things are below, and a way to go there. */
 export function useStick(what) {
@@ -18,19 +20,28 @@ export function useStick(what) {
 
   useEffect(() => {
     const list = scroller.current;
-    const atEnd = () => list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX;
-    let lastTop = 0;
+    const gap = () => list.scrollHeight - list.scrollTop - list.clientHeight;
+    let last = { top: 0, height: 0, view: 0 };
+    const remember = () => (last = { top: list.scrollTop, height: list.scrollHeight, view: list.clientHeight });
     const onScroll = () => {
-      // Only a scroll upwards is the person's wish to stay; the list may have grown since our own scroll to the end.
-      if (atEnd()) stuck.current = true;
-      else if (list.scrollTop < lastTop) stuck.current = false;
-      lastTop = list.scrollTop;
+      // A reply that is drawn anew may be shorter for a moment, and the browser then moves the list up by itself.
+      // Only a move in a list that kept its size is the person's.
+      const moved = list.scrollHeight === last.height && list.clientHeight === last.view;
+      const up = list.scrollTop < last.top;
+      if (gap() < AT_END_PX || (gap() < NEAR_END_PX && !up)) stuck.current = true;
+      else if (up && moved) stuck.current = false;
+      remember();
       if (stuck.current) setBelow(false);
     };
+    const onWheel = ({ deltaY }) => {
+      // Also while the list grows, when no scroll finds it the size it was.
+      if (deltaY < 0 && list.scrollTop > 0) stuck.current = false;
+    };
     const onResize = () => {
-      stuck.current ||= atEnd();
+      stuck.current ||= gap() < AT_END_PX;
       if (stuck.current) toEnd();
       else setBelow(true);
+      remember();
     };
     const onClick = ({ target }) => {
       if (target.closest("[aria-expanded]")) stuck.current = false;
@@ -39,11 +50,13 @@ export function useStick(what) {
     observer.observe(content.current);
     observer.observe(list);
     list.addEventListener("scroll", onScroll, { passive: true });
+    list.addEventListener("wheel", onWheel, { passive: true });
     list.addEventListener("click", onClick, { capture: true });
     toEnd();
     return () => {
       observer.disconnect();
       list.removeEventListener("scroll", onScroll);
+      list.removeEventListener("wheel", onWheel);
       list.removeEventListener("click", onClick, { capture: true });
     };
   }, [what, toEnd]);

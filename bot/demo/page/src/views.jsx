@@ -1,10 +1,13 @@
 // The two places where messages are read and written: a channel and a thread beside it.
-import { useEffect, useRef, useState } from "react";
+import { useContext, useEffect, useRef, useState } from "react";
 import { Composer } from "./composer.jsx";
 import { Hints } from "./hints.jsx";
+import { Me } from "./me.js";
 import { MessageView } from "./message.jsx";
 import { dayKey, dayName, displayName } from "./people.jsx";
+import * as server from "./server.js";
 import { useStick } from "./stick.js";
+import { allCommands } from "./workspace.js";
 
 function Scroll({ what, label, children }) {
   const { scroller, content, below, toEnd } = useStick(what);
@@ -18,6 +21,8 @@ function Scroll({ what, label, children }) {
   );
 }
 
+const Archived = () => <p className="archived">This channel is archived.</p>;
+
 const channelTitle = (channel, users, bot) => (channel.is_im ? displayName(users.get(bot)) : `# ${channel.name}`);
 
 export function ChannelView({ state, channel, users, roots, onOpenThread, onSend }) {
@@ -28,7 +33,7 @@ export function ChannelView({ state, channel, users, roots, onOpenThread, onSend
   const empty = roots !== null && roots.length === 0;
   useEffect(() => {
     setShowHints(false);
-    composer.current.focus();
+    composer.current?.focus();
   }, [channel.id]);
   const pick = (text) => {
     setShowHints(false);
@@ -54,20 +59,45 @@ export function ChannelView({ state, channel, users, roots, onOpenThread, onSend
         ))}
       </Scroll>
       {showHints && !empty && <div className="hints_popup" onKeyDown={({ key }) => key === "Escape" && setShowHints(false)}><Hints direct={channel.is_im} onPick={pick} /></div>}
-      <Composer ref={composer} name="composer" placeholder={`Message ${title}`} users={users} commands={state.commands} onSend={onSend}>
+      {channel.is_archived ? <Archived /> : <Composer ref={composer} name="composer" placeholder={`Message ${title}`} users={users} commands={allCommands(state)} onSend={onSend}>
         {canAsk && !empty && (
           <button type="button" className="composer_tool" aria-pressed={showHints} data-testid="show-hints" onClick={() => setShowHints(!showHints)}>
             💡 Examples
           </button>
         )}
-      </Composer>
+      </Composer>}
     </main>
+  );
+}
+
+/** True while one of the messages streams; Slack ends a stream by itself when its time is over. */
+function useStreaming(messages) {
+  const ends = Math.max(0, ...messages.map((message) => message.streaming?.until ?? 0));
+  const [over, setOver] = useState(0);
+  useEffect(() => {
+    const timer = ends > Date.now() ? setTimeout(() => setOver(ends), ends - Date.now()) : null;
+    return () => clearTimeout(timer);
+  }, [ends]);
+  return ends > over && ends > Date.now();
+}
+
+/** Slack's own Stop: it ends the streams of a thread, then tells the app. */
+function NativeStop({ channel, rootTs }) {
+  const me = useContext(Me);
+  const [failure, setFailure] = useState("");
+  const stop = () => server.stop({ user: me, channel, thread_ts: rootTs }).catch((error) => setFailure(error.message));
+  return (
+    <>
+      <button type="button" className="composer_stop" data-testid="native-stop" onClick={stop}>■ Stop</button>
+      {failure && <span className="failure" role="alert">{failure}</span>}
+    </>
   );
 }
 
 export function ThreadPane({ state, channel, users, rootTs, messages, status, onClose, onSend }) {
   const composer = useRef(null);
-  useEffect(() => composer.current.focus(), [channel.id, rootTs]);
+  const streaming = useStreaming(messages);
+  useEffect(() => composer.current?.focus(), [channel.id, rootTs]);
   const [root, ...replies] = messages;
   const bot = displayName(users.get(state.bot));
   return (
@@ -91,7 +121,11 @@ export function ThreadPane({ state, channel, users, rootTs, messages, status, on
         {replies.map((message) => <MessageView key={message.ts} message={message} users={users} inThread />)}
         {status && <p className="status" data-testid="thread-status">{bot} {status}</p>}
       </Scroll>
-      <Composer ref={composer} name="thread-composer" placeholder="Reply…" users={users} commands={[]} inThread onSend={onSend} />
+      {channel.is_archived ? <Archived /> : (
+        <Composer ref={composer} name="thread-composer" placeholder="Reply…" users={users} commands={[]} inThread onSend={onSend}>
+          {streaming && <NativeStop channel={channel.id} rootTs={rootTs} />}
+        </Composer>
+      )}
     </aside>
   );
 }

@@ -29,12 +29,16 @@ export function rootsOf(messages) {
 export const threadOf = (messages, rootTs) =>
   [...messages.values()].filter((m) => m.ts === rootTs || m.thread_ts === rootTs).sort(byTs);
 
+/** The app's commands and Slack's own. */
+export const allCommands = (state) => [...state.commands, ...(state.own_commands ?? [])];
+
 /** The workspace as `user` sees it; `channel` is loaded at once, onArrival hears each message as it comes in. */
 export function useWorkspace(user, channel, onArrival) {
   const [state, setState] = useState(null);
   const [error, setError] = useState(null);
   const [connected, setConnected] = useState(true);
   const [statuses, setStatuses] = useState({});
+  const [modal, setModal] = useState(null);
   const [messages, change] = useReducer(foldMessages, {});
   const loaded = useRef(new Set());
   const fetches = useRef(new Map());
@@ -78,6 +82,7 @@ export function useWorkspace(user, channel, onArrival) {
       if (opened) fetchState();
       opened = true;
       setStatuses({}); // an end of "is thinking…" may have been missed
+      setModal(null); // told again if it is still there
       for (const id of loaded.current) fetchChannel(id);
     };
     const onEvent = (event) => {
@@ -85,6 +90,8 @@ export function useWorkspace(user, channel, onArrival) {
         hear({ type: "message", channel: event.message.channel, message: event.message });
         arrival.current(event.message);
       } else if (event.type === "deleted") hear(event);
+      else if (event.type === "modal") setModal(event.view);
+      else if (event.type === "channels") fetchState();
       else if (event.type === "status") setStatuses((all) => ({ ...all, [`${event.channel}/${event.thread_ts}`]: event.status }));
     };
     const stop = listen(user, { onEvent, onOpen, onLost: () => setConnected(false) });
@@ -93,9 +100,10 @@ export function useWorkspace(user, channel, onArrival) {
       loaded.current.clear();
       fetches.current.clear();
       setStatuses({});
+      setModal(null);
       change({ type: "reset" });
     };
   }, [user, fetchState, fetchChannel, hear]);
 
-  return { state, error, connected, messages, statuses };
+  return { state, error, connected, messages, statuses, modal };
 }
