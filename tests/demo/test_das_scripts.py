@@ -40,6 +40,7 @@ def compose(question: str, memory: Memory | None = None, seed: int = 1) -> tuple
         session_id="5d7e1f2a-0000-4000-8000-000000000001",
         request_id="REQUEST",
         summary=True,
+        interrupt_id="int-1",
         started=STARTED,
         dice=random.Random(seed),
     )

@@ -336,3 +336,24 @@ async def test_pace_stretches_the_scripted_times() -> None:
 async def test_an_agent_bound_to_no_instance(das: SimulatedDas) -> None:
     found = frames((await ask(das, "hello demo:unbound"))[2])
     assert found[-1]["Name"] == "error"
+
+
+async def test_the_agent_asks_back_and_goes_on_with_the_answer(das: SimulatedDas) -> None:
+    session = str(uuid.uuid4())
+    found = frames((await ask(das, "why is orders slow? demo:interrupt", SessionId=session))[2])
+    (asked,) = (frame["Value"] for frame in found if frame["Type"] == "INTERRUPT")
+    first, second = asked["request"]["options"]
+    assert asked["request"]["message"].startswith("Two instances")
+    assert found[-1]["Type"] == "RUN_FINISHED"
+
+    def answer(interrupt: str, status: str = "resolved") -> str:
+        return json.dumps([{"interruptId": interrupt, "status": status, "payload": {"value": second}}])
+
+    for wrong in (answer("int-other"), answer(asked["interruptId"], "open"), "[]", "{"):
+        request = signed(das, {"Message": message(second), "SessionId": session, "Resume": wrong})
+        assert await refusal(das, request) == (400, "InvalidParams")
+    resumed = {"Message": message(""), "SessionId": session, "Resume": answer(asked["interruptId"])}
+    _, _, body = await post(signed(das, resumed))
+    assert second in said(frames(body)) and first not in said(frames(body))
+    assert "`orders.user_id`" in said(frames(body))
+    assert await refusal(das, signed(das, resumed)) == (400, "InvalidParams"), "answered once"

@@ -22,12 +22,17 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A valid request. `session_id` is empty when a new session is wanted."""
+    """A valid request. `session_id` is empty when a new session is wanted.
+
+    `resumed` is the id of the interrupt that `value` answers; both are empty in an ordinary question.
+    """
 
     question: str
     session_id: str
     agent_id: str
     summary: bool
+    resumed: str = ""
+    value: str = ""
 
 
 def parameters(request: RawRequest) -> dict[str, str]:
@@ -52,7 +57,8 @@ def read(action: str, params: Mapping[str, str]) -> Ask:
     if not params.get(name):
         raise Refused(400, "MissingParameter", f"The parameter {name} is mandatory for this action.")
     question = _text(params["Message"]) if action == CHAT else params["Query"]
-    if not question.strip():
+    resumed, value = _resume(params.get("Resume", "")) if action == CHAT else ("", "")
+    if not question.strip() and not resumed:
         raise Refused(400, "InvalidParams", "The message has no text.")
     if len(question) > LONGEST_QUESTION:
         raise Refused(400, "InvalidParams", f"The message is longer than {LONGEST_QUESTION} characters.")
@@ -61,7 +67,8 @@ def read(action: str, params: Mapping[str, str]) -> Ask:
         raise Refused(400, "InvalidParams", "SessionId is not a UUID.")
     if params.get("Summary", "false") not in ("true", "false", ""):
         raise Refused(400, "InvalidParams", "Summary is neither true nor false.")
-    return Ask(question, session_id, params.get("AgentId", ""), params.get("Summary") == "true")
+    summary = params.get("Summary") == "true"
+    return Ask(question, session_id, params.get("AgentId", ""), summary, resumed, value)
 
 
 def _text(message: str) -> str:
@@ -81,3 +88,17 @@ def _text(message: str) -> str:
     if not texts or not all(isinstance(text, str) for text in texts):
         raise invalid
     return "\n".join(str(text) for text in texts)
+
+
+def _resume(text: str) -> tuple[str, str]:
+    """The interrupt answered, and the answer; both are empty when there is none."""
+    if not text:
+        return "", ""
+    try:
+        (entry,) = json.loads(text)
+        if entry["status"] != "resolved":
+            raise ValueError("only resolved interrupts are simulated")
+        return str(entry["interruptId"]), str(entry["payload"]["value"])
+    except (ValueError, TypeError, KeyError) as error:
+        message = "Resume is not a JSON list of one resolved interrupt with a value."
+        raise Refused(400, "InvalidParams", message) from error

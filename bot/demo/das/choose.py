@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bot.demo.das import interrupt
+from bot.demo.das.interrupt import Step
 from bot.demo.das.memory import Memory
 from bot.demo.das.scripts import TOPICS, general
 from bot.demo.upstream.script import Action, Intent, Say, Text, Think, Topic
@@ -28,7 +30,7 @@ _INTENTS: dict[Intent, tuple[str, ...]] = {
 class Plan:
     """What to play, and what the session will remember of it."""
 
-    actions: tuple[Action, ...]
+    actions: tuple[Step, ...]
     chinese: bool
     memory: Memory
 
@@ -51,6 +53,12 @@ def plan(question: str, memory: Memory | None) -> Plan:
     chinese, topic, intent = is_chinese(question), _topic(words), intent_in(words)
     turns = memory.turns + 1 if memory else 1
     before = memory.topic if memory else None
+    if interrupt.WORD in words:
+        return Plan(
+            (Think(1.5), interrupt.WHICH_INSTANCE),
+            chinese,
+            Memory(memory.instance if memory else "", before, turns),
+        )
     if memory and before and named in ("", memory.instance) and _follows(before, topic, intent, named):
         actions = _follow_up(before, intent or Intent.OTHER)
         return Plan(actions, chinese, Memory(memory.instance, before, turns))

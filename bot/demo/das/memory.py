@@ -13,11 +13,17 @@ KEPT_SESSIONS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The state of a session after its last answer. `topic` is None when nothing was diagnosed yet."""
+    """The state of a session after its last answer.
+
+    `topic` is None when nothing was diagnosed yet. `interrupt` is the id of the question put to the person, if
+    one is open, and `interrupted` what they had asked.
+    """
 
     instance: str
     topic: Topic | None = None
     turns: int = 1
+    interrupt: str = ""
+    interrupted: str = ""
 
 
 class Sessions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Unpack
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from aiohttp import web
 from bot.demo.das import dialect
 from bot.demo.das.ask import CHAT, LEGACY, VERSION, Ask, parameters, read
 from bot.demo.das.choose import plan
+from bot.demo.das.interrupt import WORD, Interrupt
 from bot.demo.das.legacy import retell
 from bot.demo.das.memory import Sessions
 from bot.demo.das.timeline import Run
@@ -24,8 +26,9 @@ class SimulatedDas(Service):
     """DAS Agent with scripted answers.
 
     A question containing `demo:cut`, `demo:error`, `demo:unbound` or `demo:busy` shows how a stream that
-    breaks, a run that fails, an agent without instances and a busy service look; "full report" gives an
-    answer of about 30,000 characters. `concurrency` counts per agent; at `pace` 1 a run takes 8 to 25 s.
+    breaks, a run that fails, an agent without instances and a busy service look; `demo:interrupt` makes the
+    agent ask back (in Chat only), "full report" gives an answer of about 30,000 characters. `concurrency`
+    counts per agent; at `pace` 1 a run takes 8 to 25 s.
 
     Args:
         credentials: the access keys it knows.
@@ -79,9 +82,20 @@ class SimulatedDas(Service):
     def _compose(self, ask: Ask, received: Received, faults: Faults) -> tuple[list[Timed], Dialect]:
         if faults.session_replaced or not ask.session_id:
             received.session_id = self._uuid()
-        chosen = plan(ask.question, self._sessions.recall(received.session_id))
+        memory = self._sessions.recall(received.session_id)
+        if ask.resumed and (memory is None or memory.interrupt != ask.resumed):
+            raise Refused(400, "InvalidParams", "Resume names no interrupt that is open in the session.")
+        question = ask.question if received.action == CHAT else ask.question.replace(WORD, "")
+        if memory and ask.resumed:
+            # The question that was interrupted, together with the answer.
+            question = f"{memory.interrupted.replace(WORD, '')} {ask.value}"
+        chosen = plan(question, memory)
+        interrupt_id = f"int-{self._uuid()}"
+        remembered = chosen.memory
+        if any(isinstance(action, Interrupt) for action in chosen.actions):
+            remembered = replace(remembered, interrupt=interrupt_id, interrupted=ask.question)
         # Remembered at once: who stops listening and asks on still refers to what was found.
-        self._sessions.keep(received.session_id, chosen.memory)
+        self._sessions.keep(received.session_id, remembered)
         frames = Run(
             question=ask.question,
             actions=chosen.actions,
@@ -90,6 +104,7 @@ class SimulatedDas(Service):
             session_id=received.session_id,
             request_id=received.request_id,
             summary=ask.summary,
+            interrupt_id=interrupt_id,
             started=self._clock(),
             dice=self._dice,
             # Without waiting the time stamps still tell the scripted times, so that durations look real.

@@ -7,7 +7,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.demo.upstream.script import Action, Agent, Say, Think, Together, Tool, compact, fill, pieces
+from bot.demo.das.interrupt import Interrupt, Step
+from bot.demo.upstream.script import Agent, Say, Think, Together, Tool, compact, fill, pieces
 from bot.demo.upstream.wire import Frame, Timed
 
 HEARTBEAT = 2.0
@@ -36,17 +37,19 @@ class Voice:
 class Run:
     """One answer as it is composed.
 
-    `started` is Unix time in seconds, `scale` stretches scripted seconds into time stamps. `said` gathers the
-    text of all assistant messages, the part of the bill that is output.
+    `interrupt_id` names the question an `Interrupt` puts to the person. `started` is Unix time in seconds,
+    `scale` stretches scripted seconds into time stamps. `said` gathers the text of all assistant messages, the
+    part of the bill that is output.
     """
 
     question: str
-    actions: tuple[Action, ...]
+    actions: tuple[Step, ...]
     instance: str
     chinese: bool
     session_id: str
     request_id: str
     summary: bool
+    interrupt_id: str
     started: float
     dice: random.Random
     scale: float = 1.0
@@ -71,7 +74,7 @@ class Run:
                 frame["Timestamp"] = self._stamp(at)
         return frames
 
-    def _play(self, actions: tuple[Action, ...], at: float, voice: Voice) -> list[Timed]:
+    def _play(self, actions: tuple[Step, ...], at: float, voice: Voice) -> list[Timed]:
         frames: list[Timed] = []
         message = ""
         for action in actions:
@@ -86,6 +89,8 @@ class Run:
                     frames += self._call(action, at, message, voice)
                 case Together():
                     frames += self._together(action, at, message, voice)
+                case Interrupt():
+                    frames.append(Timed(at, voice.sign(self._interrupt(action))))
             at = max(at, frames[-1].at if frames else at)
         return frames
 
@@ -172,6 +177,11 @@ class Run:
         frames.append(Timed(end, child.sign(finished)))
         frames.append(Timed(end, self._result(call, agent.outcome.tell(self.chinese), "", voice)))
         return frames
+
+    def _interrupt(self, action: Interrupt) -> Frame:
+        # The service documents how an interrupt is answered, not its frame; this one holds what an answer needs.
+        request = {"message": action.message.tell(self.chinese), "options": list(action.options)}
+        return {"Type": "INTERRUPT", "Value": {"interruptId": self.interrupt_id, "request": request}}
 
     def _summary(self, at: float) -> Frame:
         value = {
