@@ -1,0 +1,252 @@
+"""Asking a service one question: the slot, the session, the stream, and what to do when the stream is lost."""
+
+from __future__ import annotations
+
+from redis import RedisError
+
+from bot import log
+from bot.model import record
+from bot.model.answer import Answer
+from bot.model.ending import Progress
+from bot.model.event import Event, RunStarted
+from bot.model.question import Asker
+from bot.model.run import Run, State
+from bot.relay import endings
+from bot.relay.parts import Parts
+from bot.relay.reply import Reply, Save
+from bot.relay.slot import held
+from bot.store.sessions import Agent, MovedError, Session
+from bot.upstream.backend import Ask, Backend, Followed, Resume
+from bot.upstream.errors import UpstreamError
+
+logger = log.get(__name__)
+
+BUSY_SECONDS, BUSY_MOST = 4.0, 60.0
+"""Pause before a busy service is asked again, doubled each time up to the most."""
+RECOVERABLE = frozenset({"Cut", "Silence", "Deadline", "BadStream", "TooLarge"})
+"""What can be wrong with a stream while its run goes on."""
+
+
+class StaleError(Exception):
+    """The question waited too long; it was not asked."""
+
+
+class LostError(Exception):
+    """The answer a dead worker had asked for is not to be had."""
+
+
+class Asking:
+    """One question on its way through a service.
+
+    Attributes:
+        answer: what has come so far.
+        carried: characters of it that an earlier, paused run had said.
+        forgotten: whether the service had forgotten the conversation, and the question was asked in a new one.
+    """
+
+    def __init__(self, run: Run, reply: Reply, save: Save, parts: Parts) -> None:
+        self.run, self._reply, self._save, self._parts = run, reply, save, parts
+        self.answer = self._so_far()
+        self.carried = len(self.answer.text)
+        self.forgotten = False
+        self._session: Session | None = None
+
+    def _so_far(self) -> Answer:
+        """What the paused run had said that this one continues; else nothing."""
+        return record.load(self.run.carried if self.run.question.resumes else "", self._parts.clock())
+
+    @property
+    def can_recover(self) -> bool:
+        """Whether the service can be asked for an answer whose stream was lost."""
+        backend = self._parts.backends.get(self.run.backend)
+        return isinstance(backend, Followed) and bool(self.run.session_id)
+
+    @property
+    def waits_for(self) -> str:
+        """The id of what a paused answer waits for."""
+        if self.answer.approval:
+            return self.answer.approval.call_id
+        return self.answer.interrupt.interrupt_id if self.answer.interrupt else ""
+
+    # -- asking ------------------------------------------------------------------------------------------
+
+    async def ask(self) -> None:
+        """Wait for a slot, ask, and fold what comes into the answer, showing it."""
+        run, parts = self.run, self._parts
+        session = self._session = await self._bind()
+        backend = parts.backends.get(session.agent.backend)
+        if backend is None:
+            raise UpstreamError("NoBackend", session.agent.backend)
+        if len(run.question.text) > backend.limit:
+            raise UpstreamError(
+                "QuestionTooLong", f"{len(run.question.text)} characters, {backend.limit} allowed"
+            )
+        run.backend, run.agent_id = session.agent.backend, session.agent.agent_id
+        run.session_id = session.session_id
+        kind = parts.limits.kind(session.agent)
+
+        def waiting(place: int) -> None:
+            if endings.is_stale(run, parts):
+                raise StaleError
+            self._reply.show(self.answer, Progress("waiting_slot", place, kind.limit))
+
+        async with held(parts.slots, kind, run, waiting):
+            try:
+                await self._ask_until_begun(backend)
+            except UpstreamError as error:
+                if not (error.code in RECOVERABLE and self.can_recover):
+                    raise
+                await self._fetch(error)
+        await self._adopt()
+
+    async def _bind(self) -> Session:
+        """The agent and the session of the thread; a new thread gets the agent chosen for it."""
+        run, parts, thread = self.run, self._parts, self.run.question.thread
+        while True:
+            agent = await parts.sessions.agent_of(thread) or await parts.choose(run.question)
+            backend = parts.backends.get(agent.backend)
+            named = backend is not None and backend.names_sessions
+            try:
+                return await parts.sessions.session_of(thread, agent, named_by_service=named)
+            except MovedError:
+                continue  # Somebody moved the thread just now.
+
+    async def _ask_until_begun(self, backend: Backend) -> None:
+        """Ask; when the service is busy, keep the slot, which is the front of the queue, and ask again later."""
+        run, parts = self.run, self._parts
+        question = await self._question()
+        while True:
+            # Written down before the request leaves: after a crash nobody asks again.
+            run.asks += 1
+            run.asked_at = parts.wall()
+            run.state = State.RUNNING
+            await self._save()
+            logger.info(
+                "asked",
+                run=run.reference,
+                backend=run.backend,
+                agent=run.agent_id or "default",
+                session=run.session_id,
+            )
+            self._reply.show(self.answer, Progress("working"))
+            try:
+                async with backend.ask(question) as events:
+                    async for event in events:
+                        await self._take(event)
+                return
+            except UpstreamError as error:
+                if error.begun or error.code in RECOVERABLE:
+                    raise  # It may have begun, though nothing of it came.
+                run.refusals += 1
+                if error.is_gone_session and run.session_id and not self.forgotten and not question.resume:
+                    question = await self._begin_anew()
+                    continue
+                if not error.is_busy or endings.is_stale(run, parts):
+                    raise
+                pause = error.retry_after or min(BUSY_SECONDS * 2 ** (run.refusals - 1), BUSY_MOST)
+                pause *= 0.8 + 0.4 * parts.jitter()
+                logger.info("service busy", run=run.reference, code=error.code, seconds=round(pause, 1))
+            await self._save()
+            self._reply.show(self.answer, Progress("waiting_service", seconds=pause))
+            await parts.sleep(pause)
+
+    async def _begin_anew(self) -> Ask:
+        """The service has forgotten the conversation: the question is asked in a new one, and the reply says so."""
+        run, parts = self.run, self._parts
+        logger.warning("session gone, asking in a new one", run=run.reference, session=run.session_id)
+        self.forgotten = True
+        await parts.sessions.forget(run.question.thread)
+        self._session = await self._bind()
+        run.session_id = self._session.session_id
+        return await self._question()
+
+    async def _question(self) -> Ask:
+        run, parts, session = self.run, self._parts, self._session
+        followed = isinstance(parts.backends[run.backend], Followed)
+        # DAS has no place for who asks; what it takes for an answer to its own question is a guess.
+        asker = await parts.asker(run) if followed else Asker()
+        resumes = bool(run.question.resumes and run.pending) and (followed or parts.resumes)
+        return Ask(
+            run.question.text,
+            run.session_id,
+            session.parent_id if session else "",
+            run.agent_id,
+            run.question.language,
+            asker.locale,
+            asker.timezone,
+            Resume(run.pending, run.question.text) if resumes else None,
+        )
+
+    async def _take(self, event: Event) -> None:
+        self.answer.apply(event, self._parts.clock())
+        self._reply.show(self.answer, Progress("working"))
+        if isinstance(event, RunStarted):
+            await self._keep_names()
+
+    async def _keep_names(self) -> None:
+        """The service's own names are kept at once: by them its run is stopped, and fetched after a crash."""
+        run, answer = self.run, self.answer
+        named = (answer.session_id or run.session_id, answer.message_id, answer.run_id)
+        if named == (run.session_id, run.message_id, run.task_id):
+            return
+        session_before = run.session_id
+        run.session_id, run.message_id, run.task_id = named
+        try:
+            await self._save()
+            if run.session_id != session_before:
+                await self._adopt()
+        except (RedisError, OSError) as error:
+            logger.warning("the service's names are not kept", run=run.reference, reason=str(error))
+
+    async def _adopt(self) -> None:
+        """The service may answer in a session of its own, and wants to know what the next question follows."""
+        run, session, answer = self.run, self._session, self.answer
+        if session is None:
+            return
+        named = (answer.usage.session_id if answer.usage else "") or run.session_id
+        run.session_id = named
+        parent_id = answer.message_id if answer.finished else session.parent_id
+        if (named, parent_id) == (session.session_id, session.parent_id):
+            return
+        try:
+            await self._parts.sessions.adopt(run.question.thread, session, named, parent_id)
+            self._session = Session(session.agent, named, parent_id)
+        except (RedisError, OSError) as error:
+            logger.warning(
+                "session not kept, the next question begins anew", run=run.reference, reason=str(error)
+            )
+
+    # -- recovering --------------------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """A worker died after asking: fetch the answer, whose run went on without it."""
+        run, parts = self.run, self._parts
+        agent = Agent(run.backend, run.agent_id)
+        self._session = Session(agent, run.session_id)
+        self._reply.show(self.answer, Progress("working"))
+        logger.info("fetching the answer of a dead worker", run=run.reference, session=run.session_id)
+        async with held(parts.slots, parts.limits.kind(agent), run, lambda place: None, seize=True):
+            await self._fetch(LostError())
+        await self._adopt()
+
+    async def _fetch(self, lost: Exception) -> None:
+        """Read the answer from the service's history until its generation has ended.
+
+        Raises `lost` when there is nothing to fetch: what had come stays.
+        """
+        run, parts = self.run, self._parts
+        backend = parts.backends[run.backend]
+        assert isinstance(backend, Followed)
+        fetched = self._so_far()
+        try:
+            async for event in backend.recover(await self._question(), run.message_id, run.asked_at):
+                fetched.apply(event, parts.clock())
+                if len(fetched.text) >= len(self.answer.text):
+                    # What is shown never shrinks while it is fetched.
+                    self.answer = fetched
+                self._reply.show(self.answer, Progress("working"))
+        except UpstreamError as error:
+            logger.warning("answer not fetched", run=run.reference, code=error.code, reason=error.message)
+            raise lost from None
+        self.answer = fetched
+        logger.info("answer fetched", run=run.reference, characters=len(fetched.text))
