@@ -177,6 +177,8 @@ def environment(
     }
     if rds:
         own |= {"RDS_ENDPOINT": rds.url, "RDS_CONCURRENCY": str(concurrency)}
+        # So that a demo can show how a change is approved; the default only reads.
+        own["RDS_TOOL_APPROVAL"] = "manual"
     # Nothing of a real workspace or account that may be set here shall reach the demo.
     foreign = ("SLACK_", "DAS_", "RDS_", "ALIBABA_CLOUD_", "ALLOWED_", "REDIS_", "ALLOW_EXTERNAL")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
@@ -191,6 +193,7 @@ def _announce(stage: Stage, *, browser: bool, as_json: bool) -> None:
         print(
             f"\n  The workspace is open at  {page}\n"
             "  Write there, for example:  @das why is rm-bp1demo0001 slow?\n"
+            f"  What RDS Copilot wants to change is approved at  {stage.rds.url}/console\n"
             "  Ctrl-C ends the demo.\n",
             flush=True,
         )

@@ -420,6 +420,21 @@ async def test_a_round_goes_on_when_all_of_it_is_decided(rds: SimulatedRds, aske
     assert "1200" in said and "备份请求被拒绝" in said
 
 
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+async def test_a_person_decides_on_the_console_page(rds: SimulatedRds, asker: Asker, decision: str) -> None:
+    await asker.ask(APPROVE, tool_approval_mode="manual", language="en-US")
+    (call,) = rds.waiting
+    async with aiohttp.ClientSession() as session:
+        page = await (await session.get(f"{rds.url}/console")).text()
+        assert call in page and "Set max_connections from 800 to 1200 on rm-bp1abc" in page
+        form = {"call": call, "decision": decision}
+        after = await (await session.post(f"{rds.url}/console", data=form)).text()
+        assert "None at the moment" in after
+        assert (await session.post(f"{rds.url}/console", data=form)).status == 404
+    await asker.ask("", resume_call_id=call)
+    assert asker.of("tool_approval")[0]["ApprovalStatus"] == f"{decision}d".replace("rejectd", "rejected")
+
+
 async def test_read_only_refuses_the_write_in_words(rds: SimulatedRds, asker: Asker) -> None:
     said = await asker.ask(APPROVE, tool_approval_mode="read_only", language="en-US")
     assert "I may only read" in said

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bot.demo.das import dialect
 from bot.demo.das.ask import CHAT, LEGACY, VERSION, Ask, parameters, read
-from bot.demo.das.choose import plan
+from bot.demo.das.choose import Plan, plan
 from bot.demo.das.interrupt import WORD, Interrupt
 from bot.demo.das.legacy import retell
 from bot.demo.das.memory import Sessions
@@ -82,20 +82,8 @@ class SimulatedDas(Service):
     def _compose(self, ask: Ask, received: Received, faults: Faults) -> tuple[list[Timed], Dialect]:
         if faults.session_replaced or not ask.session_id:
             received.session_id = self._uuid()
-        memory = self._sessions.recall(received.session_id)
-        if ask.resumed and (memory is None or memory.interrupt != ask.resumed):
-            raise Refused(400, "InvalidParams", "Resume names no interrupt that is open in the session.")
-        question = ask.question if received.action == CHAT else ask.question.replace(WORD, "")
-        if memory and ask.resumed:
-            # The question that was interrupted, together with the answer.
-            question = f"{memory.interrupted.replace(WORD, '')} {ask.value}"
-        chosen = plan(question, memory)
         interrupt_id = f"int-{self._uuid()}"
-        remembered = chosen.memory
-        if any(isinstance(action, Interrupt) for action in chosen.actions):
-            remembered = replace(remembered, interrupt=interrupt_id, interrupted=ask.question)
-        # Remembered at once: who stops listening and asks on still refers to what was found.
-        self._sessions.keep(received.session_id, remembered)
+        chosen = self._plan(ask, received, interrupt_id)
         frames = Run(
             question=ask.question,
             actions=chosen.actions,
@@ -118,6 +106,23 @@ class SimulatedDas(Service):
             for at, frame in spoil(told, faults, dialect.LEGACY)
         ]
         return signed, dialect.LEGACY
+
+    def _plan(self, ask: Ask, received: Received, interrupt_id: str) -> Plan:
+        """What to answer; the session remembers it."""
+        memory = self._sessions.recall(received.session_id)
+        if ask.resumed and (memory is None or memory.interrupt != ask.resumed):
+            raise Refused(400, "InvalidParams", "Resume names no interrupt that is open in the session.")
+        question = ask.question if received.action == CHAT else ask.question.replace(WORD, "")
+        if memory and ask.resumed:
+            # The question that was interrupted, together with the answer.
+            question = f"{memory.interrupted.replace(WORD, '')} {ask.value}"
+        chosen = plan(question, memory)
+        remembered = chosen.memory
+        if any(isinstance(action, Interrupt) for action in chosen.actions):
+            remembered = replace(remembered, interrupt=interrupt_id, interrupted=ask.question)
+        # Remembered at once: who stops listening and asks on still refers to what was found.
+        self._sessions.keep(received.session_id, remembered)
+        return chosen
 
     async def _paced(self, frames: list[Timed], faults: Faults) -> AsyncIterator[Frame]:
         before = 0.0

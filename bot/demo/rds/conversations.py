@@ -137,10 +137,15 @@ class Conversations:
     def task(self, task_id: str) -> Message | None:
         return next((message for message in self._messages() if message.task_id == task_id), None)
 
-    def waiting(self) -> list[Call]:
-        """The calls nobody has decided on."""
-        rounds = (conversation.round for conversation in self._by_id.values())
-        return [call for asked in rounds if asked for call in asked.calls if call.approved is None]
+    def waiting(self) -> list[tuple[Conversation, Call]]:
+        """The calls nobody has decided on, and where they were asked for."""
+        return [
+            (conversation, call)
+            for conversation in self._by_id.values()
+            if conversation.round
+            for call in conversation.round.calls
+            if call.approved is None
+        ]
 
     def _messages(self) -> list[Message]:
         return [message for conversation in self._by_id.values() for message in conversation.messages]

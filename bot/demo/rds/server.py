@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aiohttp import web
 
 from bot.demo.rds import ask as asks
-from bot.demo.rds import pages
+from bot.demo.rds import console, pages
 from bot.demo.rds.ask import Ask, invalid
 from bot.demo.rds.choose import plan
 from bot.demo.rds.conversations import AskedRound, Call, Conversation, Conversations, Message
@@ -44,8 +44,8 @@ class SimulatedRds(Service):
 
     A question containing `demo:cut`, `demo:noend`, `demo:error`, `demo:exception` or `demo:busy` shows a stream
     that breaks, one without an end, two ways a run fails, and a busy service; `demo:replace` an answer taken
-    back; `demo:approve` and `demo:approve-two` tools that need consent, given with `decide`; "full report" an
-    answer of about 30,000 characters. `concurrency` counts for the whole account, until a run has been
+    back; `demo:approve` and `demo:approve-two` tools that need consent, given with `decide` or at /console;
+    "full report" an answer of about 30,000 characters. `concurrency` counts for the whole account, until a run has been
     generated, listened to or not.
 
     Args:
@@ -88,7 +88,7 @@ class SimulatedRds(Service):
     @property
     def waiting(self) -> list[str]:
         """Ids of the calls nobody has decided on."""
-        return [call.id for call in self._conversations.waiting()]
+        return [call.id for _, call in self._conversations.waiting()]
 
     def decide(self, call_id: str, approved: bool) -> None:
         """What somebody decides in the console.
@@ -96,8 +96,15 @@ class SimulatedRds(Service):
         Raises:
             KeyError: when no such call waits.
         """
-        calls = {call.id: call for call in self._conversations.waiting()}
+        calls = {call.id: call for _, call in self._conversations.waiting()}
         calls[call_id].approved = approved
+
+    def app(self) -> web.Application:
+        """As `Service.app`, with a page at /console where a person decides on calls."""
+        app = super().app()
+        app.router.add_get("/console", self._console)
+        app.router.add_post("/console", self._decided)
+        return app
 
     async def stop(self) -> None:
         """As `Service.stop`; what is being generated ends."""
@@ -130,6 +137,16 @@ class SimulatedRds(Service):
         received.outcome, received.ended = "answered", self._clock()
         text = json.dumps({"RequestId": received.request_id, **body}, ensure_ascii=False)
         return web.Response(text=text, content_type="application/json")
+
+    async def _console(self, request: web.Request) -> web.Response:
+        return web.Response(text=console.page(self._conversations.waiting()), content_type="text/html")
+
+    async def _decided(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        if form.get("call") not in self.waiting:
+            raise web.HTTPNotFound(text="No such call waits.")
+        self.decide(str(form["call"]), form.get("decision") == "approve")
+        raise web.HTTPSeeOther("/console")
 
     async def _stop_task(self, params: Mapping[str, str], received: Received) -> Frame:
         message = self._conversations.task(asks.needed(params, "TaskId"))
