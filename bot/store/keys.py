@@ -55,6 +55,11 @@ def queue(thread: str) -> str:
     return f"{PREFIX}queue:{thread}"
 
 
+def waiting(team: str) -> str:
+    """Sorted set: a workspace's runs that were accepted and not asked yet, by when they were accepted (seconds)."""
+    return f"{PREFIX}waiting:{team}"
+
+
 def thread(thread: str) -> str:
     """Hash: a thread the bot answers in, with its session."""
     return f"{PREFIX}thread:{thread}"

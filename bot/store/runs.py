@@ -23,6 +23,8 @@ from bot.store.scripts import Scripts
 
 MOST_WAITING = 20
 """Runs of one thread, the current one included; more are refused with a line that says so."""
+_MOST_OF_ALL = 500
+"""The default of `Runs.most_of_all`."""
 _DONE = 1
 """The answer of a fenced script that did what it was asked for."""
 _WORKER_GONE = keys.DAY
@@ -35,17 +37,20 @@ class LeaseLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a question: "accepted", "duplicate", "full", or "decided": somebody has let the run go on before.
+    """What became of a question: "accepted", "duplicate", "full" (its thread is), "crowded" (its workspace is), or
+    "decided": somebody has let the run go on before.
 
     Attributes:
         run_id: of the run that comes of it, or that came of it earlier.
         ahead: how many runs of the thread go first.
+        waiting: how many other runs of the workspace have yet to be asked.
         by: who has decided.
     """
 
     verdict: str
     run_id: str = ""
     ahead: int = 0
+    waiting: int = 0
     by: str = ""
 
 
@@ -70,13 +75,18 @@ class Beat:
 class Runs:
     """The runs of a deployment, as one worker process named `consumer` sees them.
 
+    `most_of_all` runs of a workspace may wait to be asked; more are refused.
+
     All methods raise `redis.RedisError` when the server is away or refuses; nothing is half done then.
     """
 
-    def __init__(self, redis: Redis, lives: keys.Lives, consumer: str = "") -> None:
+    def __init__(
+        self, redis: Redis, lives: keys.Lives, consumer: str = "", *, most_of_all: int = _MOST_OF_ALL
+    ) -> None:
         self._redis = redis
         self._script = Scripts(redis)
         self._lives = lives
+        self._most_of_all = most_of_all
         self.consumer = consumer or f"worker-{secrets.token_hex(4)}"
         self._claim_from = "0-0"
 
@@ -120,7 +130,7 @@ class Runs:
             "backend": question.backend,
             "resumes": question.resumes,
         }
-        verdict, earlier, ahead = await self._script(
+        verdict, earlier, ahead, waiting = await self._script(
             "accept",
             [
                 keys.seen_event(event_id) if event_id else message,
@@ -130,6 +140,7 @@ class Runs:
                 keys.thread(thread.key),
                 keys.THREADS,
                 keys.run(question.resumes),
+                keys.waiting(thread.team),
             ],
             [
                 run_id,
@@ -138,13 +149,14 @@ class Runs:
                 0 if thread.is_new else self._lives.session,
                 thread.key,
                 MOST_WAITING,
+                self._most_of_all,
                 decided_by,
                 *_flat(record),
             ],
         )
         if verdict == "decided":
             return Accepted(verdict, by=earlier)
-        return Accepted(verdict, earlier, int(ahead))
+        return Accepted(verdict, earlier, int(ahead), int(waiting))
 
     async def first_time(self, team: str, channel: str, ts: str) -> bool:
         """Claim a message that will not be a run (a refusal), so that its twin and redeliveries stay silent.
@@ -236,7 +248,9 @@ class Runs:
         """
         fields = _flat(_worker_fields(run))
         names = [keys.lease(lease.thread.key), keys.run(run.id)]
-        await self._fenced(lease, "save", names, [lease.token, self._lives.run, *fields])
+        if run.state is not State.QUEUED:
+            names.append(keys.waiting(lease.thread.team))
+        await self._fenced(lease, "save", names, [lease.token, run.id, self._lives.run, *fields])
 
     async def wrote_late(self, run_id: str) -> bool:
         """A reply was written after its lease was lost. True when the run is over and its end has to be written there
@@ -251,7 +265,8 @@ class Runs:
         Raises:
             LeaseLostError: when another worker has the thread; nothing is written then.
         """
-        names = [keys.lease(lease.thread.key), keys.queue(lease.thread.key), keys.run(run.id)]
+        thread = lease.thread
+        names = [keys.lease(thread.key), keys.queue(thread.key), keys.run(run.id), keys.waiting(thread.team)]
         fields = _flat(_worker_fields(run))
         done = await self._fenced(
             lease, "end_waiting", names, [lease.token, run.id, self._lives.run, *fields]
@@ -275,6 +290,7 @@ class Runs:
                 keys.queue(lease.thread.key),
                 keys.run(lease.run_id),
                 keys.THREADS,
+                keys.waiting(lease.thread.team),
             ],
             [
                 lease.token,

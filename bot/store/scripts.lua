@@ -3,30 +3,43 @@
 
 -- name: accept
 -- Deduplicate and enqueue, or change nothing at all.
-local event, message, run, queue, thread, stream, paused = unpack(KEYS)
-local id, seen_life, run_life, session_life, name, most, decided_by = unpack(ARGV)
+local event, message, run, queue, thread, stream, paused, crowd = unpack(KEYS)
+local id, seen_life, run_life, session_life, name, most, most_of_all, decided_by = unpack(ARGV)
 local earlier = redis.call('GET', message) or (event ~= message and redis.call('GET', event))
 local waiting = redis.call('LLEN', queue)
 if earlier == id then
   -- The connection broke before the answer came, and the client sent the same script again.
-  if redis.call('EXISTS', run) == 0 then return {'full', '', waiting} end
-  return {'accepted', id, math.max(waiting - 1, 0)}
+  local others = redis.call('ZCARD', crowd)
+  if redis.call('EXISTS', run) == 1 then
+    return {'accepted', id, math.max(waiting - 1, 0), math.max(others - 1, 0)}
+  end
+  return {waiting >= tonumber(most) and 'full' or 'crowded', '', waiting, others}
 end
-if earlier then return {'duplicate', earlier, 0} end
+if earlier then return {'duplicate', earlier, 0, 0} end
 local decides = decided_by ~= '' and redis.call('EXISTS', paused) == 1
 if decides then
   local by = redis.call('HGET', paused, 'decided_by')
-  if by then return {'decided', by, 0} end
+  if by then return {'decided', by, 0, 0} end
+end
+local now = tonumber(redis.call('TIME')[1])
+-- Runs whose records have run out wait no longer, whatever became of them. Nothing may be written before SET: a full
+-- server refuses a script's first write only.
+local oldest = now - run_life / 1000
+local others = redis.call('ZCOUNT', crowd, oldest, '+inf')
+local refusal = nil
+if waiting >= tonumber(most) then
+  refusal = {'full', '', waiting, others}
+elseif others >= tonumber(most_of_all) then
+  refusal = {'crowded', '', waiting, others}
 end
 -- Who was refused may click or command again; a message has a twin and redeliveries, which have to stay silent.
-if waiting >= tonumber(most) and event == message then return {'full', '', waiting} end
+if refusal and event == message then return refusal end
 redis.call('SET', message, id, 'PX', seen_life)
 redis.call('SET', event, id, 'PX', seen_life)
-if waiting >= tonumber(most) then return {'full', '', waiting} end
-redis.call('HSET', run, unpack(ARGV, 8))
+if refusal then return refusal end
+redis.call('HSET', run, unpack(ARGV, 9))
 if decides then
-  local time = redis.call('TIME')
-  redis.call('HSET', paused, 'decided_by', decided_by, 'decided_at', time[1], 'decided_run', id)
+  redis.call('HSET', paused, 'decided_by', decided_by, 'decided_at', now, 'decided_run', id)
 end
 redis.call('PEXPIRE', run, run_life)
 redis.call('RPUSH', queue, id)
@@ -40,7 +53,10 @@ if waiting == 0 then
   redis.call('XADD', stream, '*', 'thread', name)
   redis.call('PEXPIRE', stream, run_life)
 end
-return {'accepted', id, waiting}
+redis.call('ZREMRANGEBYSCORE', crowd, '-inf', '(' .. oldest)
+redis.call('ZADD', crowd, now, id)
+redis.call('PEXPIRE', crowd, run_life)
+return {'accepted', id, waiting, others}
 
 -- name: take
 -- Lease a thread: the fencing token and the run at its head. Token 0: somebody else holds it.
@@ -67,14 +83,15 @@ return {1, redis.call('HGET', run, 'stop_by') or '', redis.call('LRANGE', queue,
 
 -- name: save
 -- Write fields of a run's record, if the writer still holds the lease of its thread. A record that has run out
--- stays gone: half of one would never run out.
-local lease, run = unpack(KEYS)
-local token, run_life = unpack(ARGV)
+-- stays gone: half of one would never run out. With a third key the run waits no longer.
+local lease, run, crowd = unpack(KEYS)
+local token, id, run_life = unpack(ARGV)
 if redis.call('GET', lease) ~= token then return 0 end
 if redis.call('EXISTS', run) == 1 then
-  redis.call('HSET', run, unpack(ARGV, 3))
+  redis.call('HSET', run, unpack(ARGV, 4))
   redis.call('PEXPIRE', run, run_life)
 end
+if crowd then redis.call('ZREM', crowd, id) end
 return 1
 
 -- name: wrote_late
@@ -89,7 +106,7 @@ return 0
 
 -- name: end_waiting
 -- The final state of a run that waits behind the lease's own: it leaves the queue. 2: see `finish`.
-local lease, queue, run = unpack(KEYS)
+local lease, queue, run, crowd = unpack(KEYS)
 local token, id, run_life = unpack(ARGV)
 if redis.call('GET', lease) ~= token then return 0 end
 if redis.call('HDEL', run, 'late') == 1 then return 2 end
@@ -98,12 +115,13 @@ if redis.call('EXISTS', run) == 1 then
   redis.call('PEXPIRE', run, run_life)
 end
 redis.call('LREM', queue, 0, id)
+redis.call('ZREM', crowd, id)
 return 1
 
 -- name: finish
 -- The final state of a run; the thread goes to its next run, or rests. Without fields the run is handed over.
 -- 2: somebody wrote to the reply late; the end has to be written there again before the run may finish.
-local lease, queue, run, stream = unpack(KEYS)
+local lease, queue, run, stream, crowd = unpack(KEYS)
 local token, group, entry, name, id, run_life = unpack(ARGV)
 if redis.call('GET', lease) ~= token then return 0 end
 if #ARGV > 6 and redis.call('HDEL', run, 'late') == 1 then return 2 end
@@ -113,7 +131,10 @@ if known and #ARGV > 6 then
   redis.call('PEXPIRE', run, run_life)
 end
 -- A run whose record has run out must leave the queue too, or the thread would be taken up for it again and again.
-if #ARGV > 6 or not known then redis.call('LREM', queue, 0, id) end
+if #ARGV > 6 or not known then
+  redis.call('LREM', queue, 0, id)
+  redis.call('ZREM', crowd, id)
+end
 redis.call('XACK', stream, group, entry)
 redis.call('XDEL', stream, entry)
 redis.call('DEL', lease)

@@ -15,7 +15,7 @@ from bot.model.question import Question, Thread
 from bot.model.run import State
 from bot.store import keys
 from bot.store.choices import Choices
-from bot.store.runs import MOST_WAITING, Runs
+from bot.store.runs import MOST_WAITING, Accepted, Runs
 from bot.store.sessions import Agent, Sessions
 from bot.store.slots import Kind, Slots
 from bot.store.usage import Usage
@@ -70,7 +70,8 @@ async def test_many_clients_at_once_accept_a_message_once(redis: Redis) -> None:
     assert await redis.llen(keys.queue(THREAD.key)) == 1
 
 
-async def test_a_burst_waits_for_connections(runs: Runs) -> None:
+async def test_a_burst_waits_for_connections(redis: Redis) -> None:
+    runs = Runs(redis, keys.Lives(), "one", most_of_all=600)
     answers = await asyncio.gather(
         *(runs.accept(question(ts=f"{n}.0", thread=Thread("T1", "C1", f"{n}.0"))) for n in range(600))
     )
@@ -139,6 +140,55 @@ async def test_a_full_thread_refuses_once_and_stays_silent_then(runs: Runs, redi
     assert other.verdict == "accepted"
 
 
+async def test_a_crowded_workspace_refuses_until_questions_are_asked(redis: Redis) -> None:
+    runs = Runs(redis, keys.Lives(), "one", most_of_all=3)
+    await runs.prepare()
+
+    async def ask(n: int, team: str = "T1", event_id: str = "") -> Accepted:
+        return await runs.accept(question(f"{n}.0", Thread(team, "C1", f"{n}.0")), event_id=event_id)
+
+    assert [(await ask(n)).waiting for n in range(3)] == [0, 1, 2]
+    refused, twin = await ask(9, event_id="Ev1"), await ask(9, event_id="Ev2")
+    assert (refused.verdict, refused.waiting, twin.verdict) == ("crowded", 3, "duplicate")
+    assert (await ask(0, "T2")).verdict == "accepted"
+    [(entry, thread)] = await runs.next_entries(1, 10)
+    lease = await runs.lease(entry, thread)
+    assert lease is not None
+    run = await runs.get(lease.run_id)
+    assert run is not None
+    await runs.save(lease, run)
+    assert (await ask(10)).verdict == "crowded"
+    run.state = State.RUNNING
+    await runs.save(lease, run)
+    assert (await ask(11)).verdict == "accepted"
+    run.state = State.ANSWERED
+    await runs.finish(lease, run)
+    assert (await ask(12)).verdict == "crowded"
+
+
+@pytest.mark.parametrize("how", ["ended unasked", "stopped while it waits", "record ran out", "long ago"])
+async def test_who_waits_no_longer_leaves_the_crowd(runs: Runs, redis: Redis, how: str) -> None:
+    first = await runs.accept(question())
+    second = await runs.accept(question("1.1"))
+    [(entry, thread)] = await runs.next_entries(1, 10)
+    lease = await runs.lease(entry, thread)
+    ids = {"stopped while it waits": second.run_id}.get(how, first.run_id)
+    run = await runs.get(ids)
+    assert lease and run and second.waiting == 1
+    run.state = State.FAILED
+    match how:
+        case "ended unasked":
+            await runs.finish(lease, run)
+        case "stopped while it waits":
+            await runs.end_waiting(lease, run)
+        case "record ran out":
+            await redis.delete(keys.run(run.id))
+            await runs.finish(lease, None)
+        case "long ago":
+            await redis.zadd(keys.waiting("T1"), {run.id: 1.0})
+    assert (await runs.accept(question("9.9", Thread("T1", "C1", "9.9")))).waiting == 1
+
+
 async def test_a_refusal_is_said_once(runs: Runs) -> None:
     assert await runs.first_time("T1", "C1", "1.0")
     assert not await runs.first_time("T1", "C1", "1.0")
@@ -189,7 +239,7 @@ async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
     known = [
         keys.seen_event("x"), keys.seen_message("x", "x", "x"), keys.run("x"), keys.queue("x"), keys.thread("x"),
         keys.lease("x"), keys.slot("x", "x"), keys.THREADS, keys.FENCE,
-        keys.choices("x"), keys.usage("x", "x"),
+        keys.choices("x"), keys.usage("x", "x"), keys.waiting("x"),
     ]  # fmt: skip
     pattern = re.compile("|".join(re.escape(key).replace(":x", ":[^:].*") for key in known))
     found = [str(key) for key in await redis.keys()]
