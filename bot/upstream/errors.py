@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-BUSY = re.compile(r"^Throttling|ConcurrentLimit|^TooManyRequests|^HTTP429$", re.IGNORECASE)
+BUSY = re.compile(r"^Throttling|Concurren(t|cy).*(Limit|Exceed)|^TooManyRequests|^HTTP429$", re.IGNORECASE)
 GONE_SESSION = re.compile(
     r"(session|conversation)\W*(is|has|does)?\W*(expired|not\W*(found|exist))|invalid\W*(session|conversation)(?!\W*token)",
     re.IGNORECASE,

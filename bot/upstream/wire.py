@@ -19,6 +19,7 @@ from typing import Any, TypedDict, TypeVar
 
 import httpx
 
+from bot import metrics
 from bot.model.event import Event
 from bot.upstream.acs3 import SignedRequest, encode_params, sign, split_endpoint
 from bot.upstream.credentials import CredentialsSource
@@ -227,9 +228,13 @@ class Wire:
                 # Sent as it was signed; in the URL, httpx would take 64 KB at most.
                 extensions={"target": signed.target.encode("ascii")},
             )
-            return await self._http.send(request, stream=True)
+            response = await self._http.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise transport_error(error, begun=False) from None
+            failure = transport_error(error, begun=False)
+            metrics.UPSTREAM_CALLS.labels(action, failure.code).inc()
+            raise failure from None
+        metrics.UPSTREAM_CALLS.labels(action, str(response.status_code)).inc()
+        return response
 
     async def _sign(self, action: str, params: Params, form: bool) -> SignedRequest:
         return sign(

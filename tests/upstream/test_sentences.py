@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.upstream.errors import UpstreamError
-from bot.upstream.sentences import FAMILIES, NOT_ASKED_AGAIN, SENTENCES, explain
+from bot.upstream.sentences import NOT_ASKED_AGAIN, OTHER, SENTENCES, explain, sentence_for, table
+
+README = Path(__file__).parents[2] / "README.md"
 
 DOCUMENTED = [
     "InvalidParams", "InvalidParameter", "NoPermission", "InstanceNotFound", "Timeout", "SignatureDoesNotMatch",
     "InvalidAccessKeyId.NotFound", "InvalidAccessKeyId.Inactive", "Throttling.User", "Throttling.Api", "Throttling",
     "TooManyRequests", "Agent.ConcurrentLimitExceeded", "ServiceUnavailable", "-1810006", "InvalidOrder",
     "PermissionDenied", "UserNotFound", "Connect", "Silence", "Deadline", "Cut", "BadStream", "TooLarge",
-    "Credentials", "QuestionTooLong",
+    "Credentials", "QuestionTooLong", "MysqlIOException", "SessionExpired", "ConversationNotFound",
+    "NoBackend", "Stopped",
+    "MissingParameter", "InvalidSecurityToken.Expired", "SecurityTokenExpired", "HTTP500", "InternalError",
 ]  # fmt: skip
 
 
@@ -33,9 +38,9 @@ def test_each_code_has_its_own_sentence(code: str) -> None:
 
 @pytest.mark.parametrize("code", ["Cut", "Silence", "Deadline"])
 def test_says_that_it_was_not_asked_again(code: str) -> None:
-    assert explain(UpstreamError(code), "en").endswith(NOT_ASKED_AGAIN.en)
-    assert explain(UpstreamError(code), "zh").endswith(NOT_ASKED_AGAIN.zh)
-    assert "not asked again" in NOT_ASKED_AGAIN.en
+    assert explain(UpstreamError(code), "en").endswith(NOT_ASKED_AGAIN[0])
+    assert explain(UpstreamError(code), "zh").endswith(NOT_ASKED_AGAIN[1])
+    assert "not asked again" in NOT_ASKED_AGAIN[0]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -61,5 +66,41 @@ def test_never_the_words_of_the_service(code: str, language: str) -> None:
     assert "REQUESTID" not in said
 
 
-def test_every_family_leads_to_a_sentence() -> None:
-    assert not [key for _, key in FAMILIES if key not in SENTENCES]
+def test_every_row_can_be_reached() -> None:
+    for row in SENTENCES:
+        for code in row.codes:
+            assert sentence_for(code.replace("*", "")) is row, code
+    assert sentence_for("Whatever") is sentence_for("") is OTHER
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("TooManyRequests", "as many runs open"),
+        ("AgentConcurrentLimit", "as many runs open"),
+        ("throttling.user", "no more requests"),
+        ("PermissionDenied", "Professional Edition"),
+        ("InvalidOrder", "Professional Edition"),
+        ("-1810006", "bound to no database instance"),
+        ("MysqlIOException", "(MysqlIOException)"),
+        ("com.x.SomeException", "(com.x.SomeException)"),
+        ("SessionExpired", "New session"),
+        ("ConversationNotFound", "New session"),
+        ("InvalidSecurityToken.Expired", "temporary credentials"),
+        ("-1810001", "(-1810001)"),
+    ],
+)
+def test_what_is_said(code: str, words: str) -> None:
+    assert words in explain(UpstreamError(code), "en")
+
+
+def test_a_session_that_is_gone_by_the_service_s_words_only() -> None:
+    error = UpstreamError("InvalidParameter", "Conversation Not Exists.")
+    assert "New session" in explain(error, "en")
+    assert "新会话" in explain(error, "zh")
+
+
+def test_the_readme_holds_the_table() -> None:
+    readme = README.read_text("utf-8")
+    shown = readme.split("<!-- errors -->\n")[1].split("\n<!-- /errors -->")[0]
+    assert shown == table()
