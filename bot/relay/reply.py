@@ -18,14 +18,13 @@ class CannotPostError(Exception):
 
 
 class Reply(Protocol):
-    """One message (or few) kept in step with one answer. No method raises when the platform does not answer.
+    """One message (or few) kept in step with one answer. No method raises when the platform does not answer."""
 
-    Attributes:
-        wrote_late: whether a write was carried out when the lease may have run out. Should it have been lost, that
-            write may stand over what another worker wrote.
-    """
-
-    wrote_late: bool
+    @property
+    def wrote_late(self) -> bool:
+        """Whether a write was carried out when the lease may have run out. Should it have been lost, that write may
+        stand over what another worker wrote."""
+        ...
 
     async def open(self, progress: Progress) -> None:
         """Make the first message, or bring the one the run already has up to this."""
