@@ -129,7 +129,7 @@ SLACK_SECONDS = Histogram(
 SLACK_WAIT_SECONDS = Histogram(
     "das_bot_slack_budget_wait_seconds",
     "How long a call waited for Slack's budget.",
-    ["priority"],
+    ["method"],
     buckets=_PERSON,
     registry=REGISTRY,
 )
@@ -180,6 +180,12 @@ _LAG_SECONDS = 0.5
 def render() -> bytes:
     """All of them in Prometheus's text format."""
     return generate_latest(REGISTRY)
+
+
+def run_ended(backend: str, state: str, seconds: float) -> None:
+    """Counts a run that ended, `seconds` after it was accepted. One that never got as far has no service."""
+    RUNS.labels(backend or "none", state).inc()
+    RUN_SECONDS.labels(backend or "none").observe(max(0.0, seconds))
 
 
 @contextmanager

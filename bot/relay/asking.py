@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis import RedisError
 
-from bot import log
+from bot import log, metrics, traces
 from bot.model import record
 from bot.model.answer import Answer
 from bot.model.ending import Progress
@@ -130,9 +130,10 @@ class Asking:
             )
             self._reply.show(self.answer, Progress("working"))
             try:
-                async with backend.ask(question) as events:
-                    async for event in events:
-                        await self._take(event)
+                with metrics.RUNNING.labels(run.backend).track_inprogress(), traces.span("ask"):
+                    async with backend.ask(question) as events:
+                        async for event in events:
+                            await self._take(event)
                 return
             except UpstreamError as error:
                 if error.begun or error.code in RECOVERABLE:
@@ -178,8 +179,13 @@ class Asking:
         )
 
     async def _take(self, event: Event) -> None:
+        had_words = self.answer.has_text
         self.answer.apply(event, self._parts.clock())
         self._reply.show(self.answer, Progress("working"))
+        if self.answer.has_text and not had_words:
+            waited = self._parts.wall() - self.run.asked_at
+            metrics.UPSTREAM_FIRST_WORDS_SECONDS.labels(self.run.backend).observe(max(0.0, waited))
+            traces.record("first words", since=self.run.asked_at)
         if isinstance(event, RunStarted):
             await self._keep_names()
 

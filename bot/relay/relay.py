@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
-from bot import log
+from bot import log, metrics
 from bot.model import record
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run, State
@@ -62,6 +62,7 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
     """
     work = Asking(run, reply, save, parts)
     if run.may_have_begun:
+        metrics.RECOVERIES.inc()
         # A worker died after asking, and perhaps after it had shown the end.
         if ending := await reply.ended():
             return ending

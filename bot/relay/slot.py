@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from redis import RedisError
 
-from bot import log
+from bot import log, metrics, traces
 from bot.model.run import Run
 from bot.store.slots import Kind, Slots
 
@@ -35,9 +35,14 @@ async def held(
     # Of this try alone: should another worker take the run over, our late `free` must not free its slot.
     holder = f"{run.id}:{secrets.token_hex(4)}"
     try:
-        while place := await slots.ask(kind, holder, seize=seize):
-            waiting(place)
-            await asyncio.sleep(LOOK_SECONDS)
+        with (
+            metrics.WAITING.labels("slot").track_inprogress(),
+            metrics.SLOT_WAIT_SECONDS.time(),
+            traces.span("slot wait"),
+        ):
+            while place := await slots.ask(kind, holder, seize=seize):
+                waiting(place)
+                await asyncio.sleep(LOOK_SECONDS)
         renewing = asyncio.create_task(_renew(slots, kind, holder, run))
         try:
             yield

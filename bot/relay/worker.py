@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import RedisError
 
-from bot import log
+from bot import log, metrics, traces
 from bot.model import record
 from bot.model.ending import Ending, Progress
 from bot.model.question import Thread
@@ -68,6 +68,9 @@ class Worker:
         self._reading: asyncio.Task[None] | None = None
         self.redis_ok = False
         """Whether the last look for work reached Redis."""
+        metrics.WAITING.labels("thread").set_function(
+            lambda: sum(len(job.waiting) for job in self._jobs.values())
+        )
 
     @property
     def busy(self) -> int:
@@ -145,6 +148,7 @@ class Worker:
                 found = await self._runs.abandoned_entries(_RECLAIM_MOST)
                 if entries := [pair for pair in found if pair[0] not in self._entries]:
                     logger.info("took over threads of a dead worker", threads=len(entries))
+                    metrics.TAKEOVERS.inc(len(entries))
                 self._start(entries)
             except (RedisError, OSError) as error:
                 await self._away(error)
@@ -180,8 +184,10 @@ class Worker:
             if run is None or (self._draining.is_set() and not run.may_have_begun):
                 await self._runs.finish(lease, None)
             else:
-                await self._work(lease, run)
+                with metrics.WORKING.track_inprogress(), traces.of_run(run):
+                    await self._work(lease, run)
         except LeaseLostError:
+            metrics.LEASES_LOST.inc()
             logger.warning("lease lost, another worker goes on", thread=thread.key)
         except (RedisError, OSError) as error:
             logger.error("redis failed a run, it is taken up again", thread=thread.key, reason=str(error))
@@ -299,6 +305,7 @@ class Worker:
                 await self._away(error)
         seconds = round(run.ended_at - run.accepted_at, 1)
         logger.info("run ended", run=run.reference, state=run.state.value, seconds=seconds)
+        metrics.run_ended(run.backend, run.state.value, seconds)
 
     async def _beat(self, job: _Job, work: asyncio.Task[None]) -> None:
         """Renew the lease and pass a stop on. When the lease is lost, the work is cancelled."""
@@ -348,6 +355,7 @@ class Worker:
             run.state, run.ended_at = ending.state, self._parts.wall()
             while not await self._runs.end_waiting(job.lease, run):
                 await reply.restore()
+            metrics.run_ended(run.backend, run.state.value, run.ended_at - run.accepted_at)
         elif shown.get(run_id) != place and not run.question.resumes:
             shown[run_id] = place
             try:

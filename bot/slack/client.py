@@ -6,14 +6,16 @@ The SDK's own retries are off: it repeats a post whose connection broke, and the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import log
+from bot import log, metrics, traces
 from bot.slack.budget import Budget, ClosedError, Urgency
 from bot.slack.refusals import Refusals
 
@@ -47,6 +49,9 @@ _TRANSIENT = frozenset(
 class SlackError(Exception):
     """Slack refused a call for good: `code` is its word ("is_archived", "not_in_channel", …)."""
 
+    result = "refused"
+    """The kind, in the metrics."""
+
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
@@ -55,13 +60,19 @@ class SlackError(Exception):
 class TooBigError(SlackError):
     """The message is larger than Slack takes."""
 
+    result = "too_big"
+
 
 class RefusedBlocksError(SlackError):
     """Slack does not take these blocks."""
 
+    result = "refused_blocks"
+
 
 class GoneError(SlackError):
     """The message is no longer there, or no longer ours to change."""
+
+    result = "gone"
 
 
 class StreamEndedError(SlackError):
@@ -82,6 +93,8 @@ class SlowDownError(SlackError):
 
 class UncertainError(SlackError):
     """No answer came, or a 5xx: the call may or may not have been carried out."""
+
+    result = "uncertain"
 
 
 class SlackClient:
@@ -149,16 +162,19 @@ class SlackClient:
             SlackError: or one of its kinds, when Slack refused or did not answer.
         """
         for _ in range(_MOST_REFUSALS):
+            asked = time.monotonic()
             try:
                 await self.budget.take(method, channel, priority, owner, may_leave=once)
             except ClosedError:
                 raise SlowDownError("ratelimited") from None
+            waited = time.monotonic() - asked
             if before:
                 await before()
             name = _CHANNEL.get(method, "channel")
             arguments = ({name: channel} if name else {}) | make()
             try:
-                return await _to_its_end(self._send(method, arguments, on_answer))
+                with _measured(method, waited):
+                    return await _to_its_end(self._send(method, arguments, on_answer))
             except SlackApiError as error:
                 retry_after = _retry_after(error)
                 if retry_after is None:
@@ -230,6 +246,24 @@ class SlackClient:
                 )
                 await sleep(wait)
         raise AssertionError("tries must be positive")
+
+
+@contextmanager
+def _measured(method: str, waited: float) -> Iterator[None]:
+    """Measures a call that had waited so many seconds for the budget."""
+    metrics.SLACK_WAIT_SECONDS.labels(method).observe(waited)
+    began, result = time.monotonic(), "uncertain"
+    try:
+        yield
+        result = "ok"
+    except SlackApiError as error:
+        result = "ratelimited" if _retry_after(error) is not None else _sorted(error).result
+        raise
+    finally:
+        seconds = time.monotonic() - began
+        metrics.SLACK_CALLS.labels(method, result).inc()
+        metrics.SLACK_SECONDS.labels(method).observe(seconds)
+        traces.slack_call(seconds, waited, ok=result == "ok")
 
 
 async def _to_its_end(call: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
