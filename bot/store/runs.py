@@ -16,6 +16,7 @@ from typing import Any
 from redis import exceptions
 from redis.asyncio import Redis
 
+from bot import metrics
 from bot.model.question import Question, Thread
 from bot.model.run import Run, State
 from bot.store import keys
@@ -154,6 +155,7 @@ class Runs:
                 *_flat(record),
             ],
         )
+        metrics.QUESTIONS.labels(question.surface, verdict).inc()
         if verdict == "decided":
             return Accepted(verdict, by=earlier)
         return Accepted(verdict, earlier, int(ahead), int(waiting))
