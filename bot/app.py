@@ -14,9 +14,10 @@ from aiohttp import web
 from redis import RedisError
 from slack_sdk.errors import SlackApiError
 
-from bot import log, metrics
+from bot import log, metrics, traces
 from bot.agents import Agents
 from bot.health import Health
+from bot.model.run import Run
 from bot.relay.parts import Limits, Parts, Sentences
 from bot.relay.worker import Worker
 from bot.settings import Settings, SettingsError
@@ -25,8 +26,10 @@ from bot.slack import server
 from bot.slack.access import Access
 from bot.slack.budget import Budget
 from bot.slack.client import SlackClient
+from bot.slack.intake.agents import Catalogue
 from bot.slack.intake.desk import Desk
 from bot.slack.notices import Notices
+from bot.slack.people import People
 from bot.slack.platform import SlackPlatform
 from bot.slack.socket import Socket, refusal
 from bot.slack.words import say
@@ -39,11 +42,13 @@ from bot.store.rates import SharedRates
 from bot.store.runs import Runs
 from bot.store.sessions import Sessions
 from bot.store.slots import Slots
-from bot.store.usage import Usage
-from bot.upstream.backend import Backend
+from bot.store.usage import Daily, Usage
+from bot.store.wishes import Wishes
+from bot.upstream.backend import Backend, Followed
 from bot.upstream.credentials import CredentialsSource, DefaultChain
 from bot.upstream.das import DasChat
 from bot.upstream.das_legacy import DasLegacy
+from bot.upstream.errors import UpstreamError
 from bot.upstream.rds import RdsCopilot
 from bot.upstream.sentences import explain
 from bot.upstream.wire import Timeouts
@@ -130,6 +135,8 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
     """
     async with AsyncExitStack() as stack:
         health = Health()
+        traces.configure()
+        stack.push_async_callback(asyncio.to_thread, traces.shut_down)
         stack.push_async_callback(_end, asyncio.create_task(metrics.watch_loop()))
         secret = settings.slack_signing_secret.get_secret_value()
         door = None if settings.socket_mode else server.Door(secret)
@@ -161,7 +168,8 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         names = {key: backend.name for key, backend in backends.items()}
         platform = SlackPlatform(client, notices, names, access)
         usage = Usage(redis, ZoneInfo(settings.timezone))
-        agents = Agents(settings, Choices(redis).of)
+        choices = Choices(redis)
+        agents = Agents(settings, choices.of)
         slots = Slots(redis)
         stack.push_async_callback(_end, asyncio.create_task(Census(redis, slots).run()))
         parts = Parts(
@@ -185,7 +193,38 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
             worker.stop_run(run_id, user)
             return state
 
-        app = slack_app.build(client, secret, Desk(team, bot_user, runs, access, notices), sessions, stop_run)
+        async def rate(run: Run, rating: str, comment: str) -> None:
+            backend = backends.get(run.backend)
+            if isinstance(backend, Followed) and run.message_id:
+                try:
+                    await backend.rate(run.message_id, rating, comment)
+                except UpstreamError as error:
+                    logger.warning("rating not passed on", run=run.reference, code=error.code)
+
+        async def revoked() -> None:
+            health.slack = _never
+
+        people = People(client, access, settings.admin_users, settings.approver_users)
+        stack.push_async_callback(people.aclose)
+        desk = Desk(
+            team,
+            bot_user,
+            runs,
+            sessions,
+            Wishes(redis),
+            usage,
+            Catalogue(names, agents.default, agents.of, choices),
+            access,
+            people,
+            notices,
+            stop_run,
+            rate,
+            Daily(
+                settings.daily_budget_workspace, settings.daily_budget_channel, settings.daily_budget_person
+            ),
+            settings.das_resume,
+        )
+        app = slack_app.build(client, secret, desk, revoked)
         try:
             await runs.prepare()
         except (RedisError, OSError) as error:
@@ -208,6 +247,11 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
 async def _always() -> bool:
     """Over HTTP, Slack calls us: there is no connection to lose."""
     return True
+
+
+async def _never() -> bool:
+    """The workspace has removed the app."""
+    return False
 
 
 async def _who_am_i(client: SlackClient) -> tuple[str, str, str]:

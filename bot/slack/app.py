@@ -12,32 +12,25 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import log
+from bot import log, metrics
 from bot.slack.client import SlackClient
-from bot.slack.intake import actions, commands, messages
+from bot.slack.intake import actions, commands, feedback, installation, messages
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
-from bot.store.connection import reason
-from bot.store.sessions import Sessions
 
 logger = log.get(__name__)
 
 
 def build(
-    client: SlackClient,
-    signing_secret: str,
-    desk: Desk,
-    sessions: Sessions,
-    stop: Callable[[str, str], Awaitable[str]],
+    client: SlackClient, signing_secret: str, desk: Desk, on_revoked: Callable[[], Awaitable[None]]
 ) -> AsyncApp:
     """The app with all its listeners.
 
     Args:
         client: whose connections Socket Mode uses as well.
         signing_secret: for HTTP; may be empty in Socket Mode.
-        desk: where questions go.
-        sessions: for "New session".
-        stop: asks for a run to stop, by run id and user; answers the state it is in.
+        desk: where everything goes that people want.
+        on_revoked: told when the workspace has taken the bot's token back.
     """
 
     async def authorize() -> AuthorizeResult:
@@ -55,9 +48,11 @@ def build(
         # Events nobody listens for are acked too; Socket Mode would see them again and again.
         raise_error_for_unhandled_request=True,
     )
-    messages.register(app, desk, stop)
+    messages.register(app, desk)
     commands.register(app, desk)
-    actions.register(app, desk, sessions, stop)
+    actions.register(app, desk)
+    feedback.register(app, desk)
+    installation.register(app, on_revoked)
     app.error(_on_error)
     return app
 
@@ -65,13 +60,15 @@ def build(
 async def _on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
     """Ack what nobody listens for. A failure is not acked, so that Slack delivers the event again."""
     if isinstance(error, BoltUnhandledRequestError):
+        installation.note_limited(body)
         return BoltResponse(status=200, body="")
+    metrics.INTAKE_FAILURES.inc()
     reference = secrets.token_hex(4)
     logger.error(
         "intake failed",
         reference=reference,
         kind=body.get("command") or (body.get("event") or {}).get("type") or body.get("type"),
-        reason=reason(error),
+        reason=f"{type(error).__name__}: {error}",
     )
     if body.get("command"):
         # Commands are not delivered again: the person has to know.

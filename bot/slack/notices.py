@@ -1,9 +1,9 @@
-"""Private lines to one person, sent behind the ack. Every one has an owner here until it is sent."""
+"""What is said and done behind the ack. Every such task has an owner here until it is done."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Any
 
 import aiohttp
@@ -18,15 +18,34 @@ _DRAIN_SECONDS = 5.0
 
 
 class Notices:
-    """Sends private lines without making anybody wait for them."""
+    """Says things without making anybody wait for them. What cannot be said is logged."""
 
     def __init__(self, client: SlackClient) -> None:
         self._client = client
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def tell(self, channel: str, user: str, text: str, thread_ts: str = "") -> None:
-        """Show `text` (mrkdwn) to one person in a channel, in a thread if given."""
-        self._own(self._tell(channel, user, text, thread_ts))
+    def tell(
+        self,
+        channel: str,
+        user: str,
+        text: str,
+        thread_ts: str = "",
+        blocks: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Show `text` (mrkdwn) to one person in a channel, in a thread if given; `blocks` show it, if given."""
+        place = {"thread_ts": thread_ts} if thread_ts else {}
+        shown = {"blocks": blocks} if blocks else {}
+        arguments = {"user": user, "text": text, **place, **shown}
+        self.behind(self._call("chat.postEphemeral", channel, user, arguments))
+
+    def say(self, channel: str, thread_ts: str, text: str) -> None:
+        """Post `text` (mrkdwn) into a thread for everybody."""
+        arguments = {"thread_ts": thread_ts, "text": text, "unfurl_links": False, "unfurl_media": False}
+        self.behind(self._call("chat.postMessage", channel, thread_ts, arguments))
+
+    def open_view(self, user: str, trigger_id: str, view: str) -> None:
+        """Open a modal (a view as JSON). The trigger lives for 3 s."""
+        self.behind(self._call("views.open", "", user, {"trigger_id": trigger_id, "view": view}))
 
     async def respond(self, response_url: str, text: str) -> None:
         """Answer a slash command privately where the bot itself may not post. Failures are logged."""
@@ -40,6 +59,12 @@ class Notices:
         except (aiohttp.ClientError, TimeoutError) as error:
             logger.warning("response_url did not answer", reason=type(error).__name__)
 
+    def behind(self, work: Awaitable[None]) -> None:
+        """Do `work` without making anybody wait for it. What it raises is logged."""
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def aclose(self) -> None:
         """Give what is under way a moment, then let go."""
         if self._tasks:
@@ -48,20 +73,15 @@ class Notices:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _tell(self, channel: str, user: str, text: str, thread_ts: str) -> None:
-        place = {"thread_ts": thread_ts} if thread_ts else {}
+    async def _call(self, method: str, channel: str, owner: str, arguments: dict[str, Any]) -> None:
         try:
-            await self._client.call(
-                "chat.postEphemeral",
-                channel,
-                Priority.TOOL,
-                user,
-                lambda: {"user": user, "text": text, **place},
-            )
+            await self._client.call(method, channel, Priority.TOOL, owner, lambda: arguments)
         except SlackError as error:
-            logger.warning("private line not sent", channel=channel, reason=str(error))
+            logger.warning("not said", method=method, channel=channel, reason=str(error))
+
+
+async def _logged(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except Exception:
+        logger.exception("what was to be done behind an ack failed")

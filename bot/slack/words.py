@@ -129,6 +129,95 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "reference": ("Reference {reference}", "编号 {reference}"),
     "asked_again": ("That was asked again already; see below.", "该问题已重新提交，请看下方。"),
+    "uncertain": (
+        "It is not certain that I noted your question. If no message with it appears here within a minute, "
+        "please ask again. Reference {reference}",
+        "无法确定是否已收到您的问题。如果一分钟内这里没有出现该问题，请重新提问。编号 {reference}",
+    ),
+    "not_yours": (
+        "Only <@{owner}>, who asked, or an admin can stop this.",
+        "只有提问者 <@{owner}> 或管理员可以停止。",
+    ),
+    "not_approver": ("Only {who} or an admin can let this go on.", "只有 {who} 或管理员可以让其继续。"),
+    "not_approver_listed": ("Only {who} can let this go on.", "只有 {who} 可以让其继续。"),
+    "decided": ("<@{by}> has decided that already; see below.", "<@{by}> 已作出决定，请看下方。"),
+    "agent_unknown": (
+        "I know no agent of that name. Write one of {known}, and an agent id after it if you want.",
+        "没有这个名称的智能体。请填写 {known} 之一，其后可加智能体 ID。",
+    ),
+    "agent_absent": (
+        "`{service}` is not set up here. The bot's operators can do that.",
+        "此处未配置 `{service}`，请联系机器人管理员。",
+    ),
+    "agent_malformed": (
+        "That is no agent id. Write it like `{example}`.",
+        "智能体 ID 格式不正确，请按 `{example}` 的形式填写。",
+    ),
+    "agent_here": ("*{agent}* answers new threads here: {why}.", "此处新会话由 *{agent}* 回答：{why}。"),
+    "why_channel": ("chosen for this channel", "本频道的设置"),
+    "why_workspace": ("chosen for the workspace", "工作区的设置"),
+    "why_default": ("nobody has chosen another", "默认设置"),
+    "agent_how": (
+        "Admins choose with `/das-agent rds`, `/das-agent das ag-abc123` or `/das-agent default`; with `workspace` "
+        "before it, for all channels. A thread stays with its agent until somebody writes `@das use rds` in it.",
+        "管理员可用 `/das-agent rds`、`/das-agent das ag-abc123` 或 `/das-agent default` 进行设置；"
+        "在前面加 `workspace` 则对所有频道生效。已有会话不受影响，在会话中发送 `@das 改用 rds` 可切换。",
+    ),
+    "agent_set": (
+        "From now on *{agent}* answers new threads {where}.",
+        "从现在起，{where}新会话由 *{agent}* 回答。",
+    ),
+    "agent_unset": ("Nothing is chosen {where} any more.", "{where}的设置已取消。"),
+    "where_channel": ("in this channel", "本频道"),
+    "where_workspace": ("in the workspace", "工作区"),
+    "not_admin": (
+        "Only admins choose the agent. `/das-agent` alone shows which one answers here.",
+        "只有管理员可以选择智能体。单独输入 `/das-agent` 可查看当前设置。",
+    ),
+    "moved": (
+        "<@{user}> moved this thread: from now on it asks *{agent}*, in a new session that knows nothing of what was "
+        "said before.",
+        "<@{user}> 切换了智能体：本会话从现在起由 *{agent}* 回答。这是新的上下文，不包含之前的内容。",
+    ),
+    "moved_already": ("This thread asks *{agent}* already.", "本会话已由 *{agent}* 回答。"),
+    "spent_person": (
+        "You have used up what you may spend today: {spent} of {limit} characters. It renews at {renews}.",
+        "您今天的用量已用完：{spent} / {limit} 字符。将于 {renews} 重置。",
+    ),
+    "spent_channel": (
+        "This channel has used up what it may spend today: {spent} of {limit} characters. It renews at {renews}.",
+        "本频道今天的用量已用完：{spent} / {limit} 字符。将于 {renews} 重置。",
+    ),
+    "spent_workspace": (
+        "The workspace has used up what it may spend today: {spent} of {limit} characters. It renews at {renews}.",
+        "工作区今天的用量已用完：{spent} / {limit} 字符。将于 {renews} 重置。",
+    ),
+    "usage_usage": (
+        "Write how many days to show, from 1 to {most}: `/das-usage 7`",
+        "请填写要查看的天数（1 到 {most}）：`/das-usage 7`",
+    ),
+    "usage_all": (
+        "*Characters used*, last {days} days, {runs} runs (≈: partly estimated)",
+        "*字符用量*，最近 {days} 天，共 {runs} 次运行（≈：部分为估算）",
+    ),
+    "usage_yours": (
+        "*Characters you used*, last {days} days (≈: partly estimated)",
+        "*您的字符用量*，最近 {days} 天（≈：部分为估算）",
+    ),
+    "usage_here": ("*The same of {channel}*", "*{channel} 的用量*"),
+    "usage_agents": ("*By agent*", "*按智能体*"),
+    "usage_channels": ("*Top channels*", "*用量最多的频道*"),
+    "usage_people": ("*Top people*", "*用量最多的成员*"),
+    "usage_left": ("*Left today*, until {renews}", "*今日剩余*，{renews} 重置"),
+    "left_person": ("you: {left} of {limit}", "您：{left} / {limit}"),
+    "left_channel": ("this channel: {left} of {limit}", "本频道：{left} / {limit}"),
+    "left_workspace": ("the workspace: {left} of {limit}", "工作区：{left} / {limit}"),
+    "comment_title": ("About this answer", "关于该回答"),
+    "comment_label": ("What was good or wrong?", "哪里好，哪里有问题？"),
+    "comment_kept": ("Thank you for the comment.", "感谢您的评论。"),
+    "b_comment": ("Add a comment", "添加评论"),
+    "b_send": ("Send", "发送"),
+    "b_cancel": ("Cancel", "取消"),
     "over": ("That run is already over.", "该次运行已结束。"),
     "new_session": (
         "The next question in this thread begins a new session.",
@@ -157,20 +246,24 @@ def duration(seconds: float, *, running: bool = False) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
 
 
-USAGE_ASK = "Usage: `/das-ask <question>` · 用法：`/das-ask <问题>`"
+USAGE_ASK = "Usage: `/{service}-ask <question>` · 用法：`/{service}-ask <问题>`"
 USAGE_DIAGNOSE = (
-    "Usage: `/das-diagnose <instance> [what is wrong]`, for example `/das-diagnose rm-bp1abc slow since 9:40` · "
-    "用法：`/das-diagnose <实例> [现象]`"
+    "Usage: `/{service}-diagnose <instance> [what is wrong]`, for example "
+    "`/{service}-diagnose rm-bp1abc slow since 9:40` · 用法：`/{service}-diagnose <实例> [现象]`"
 )
-HELP = """*Ask the database agent*
+HELP = """*Ask the database agents*
 • In a channel: mention me. `@das why is rm-bp1abc slow?`
 • In a direct message: just write.
 • In a thread I answer in: ask on without mentioning me; I remember what was said.
-• `/das-diagnose <instance> [what is wrong]` · `/das-ask <question>` · `/das-help`
-• Stop: the button under a running answer, or write `stop` in its thread.
+• `/das-diagnose <instance> [what is wrong]` · `/das-ask <question>`, and `/rds-diagnose` · `/rds-ask` for RDS Copilot
+• `/das-agent`: which agent answers here · `/das-usage`: what it cost · `/das-help`
+• Another agent in a thread: write `@das use rds` or `@das use das` there.
+• Stop: the button under a running answer, or write `stop` in its thread; for who asked, and admins.
 One thread is one session; its questions are answered in order. Open a fold to see what a tool was asked and said.
 
 *向数据库智能体提问*
 • 在频道中 @我；在私信中直接写；在我回答过的会话中可直接追问，无需再 @。
-• `/das-diagnose <实例> [现象]` · `/das-ask <问题>` · `/das-help`
-• 停止：点击回答下方的按钮，或在会话中发送 `停止`。"""
+• `/das-diagnose <实例> [现象]` · `/das-ask <问题>`；RDS Copilot 请用 `/rds-diagnose` · `/rds-ask`
+• `/das-agent`：此处由谁回答 · `/das-usage`：用量 · `/das-help`
+• 在会话中切换智能体：发送 `@das 改用 rds` 或 `@das 改用 das`。
+• 停止：点击回答下方的按钮，或在会话中发送 `停止`；限提问者和管理员。"""

@@ -1,4 +1,4 @@
-"""Clicks: Stop, Ask again, New session, and the thumbs. Access is checked at every one."""
+"""Clicks: Stop, Ask again, New session, and what lets a paused run go on. Access is checked at every one."""
 
 from __future__ import annotations
 
@@ -8,74 +8,65 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.model.question import Question
 from bot.model.run import Run
 from bot.slack.access import Visit
+from bot.slack.intake import resuming
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
 from bot.store.runs import MOST_WAITING
-from bot.store.sessions import Sessions
 
-
-def register(
-    app: AsyncApp, desk: Desk, sessions: Sessions, stop: Callable[[str, str], Awaitable[str]]
-) -> None:
-    """Listen for the buttons of a reply. `stop` asks for a run to stop, by run id and user."""
-
-    async def run_stop(body: dict[str, Any], action: dict[str, Any]) -> None:
-        click = await _click(body, str(action.get("value") or ""), desk)
-        if click and await stop(click.run.id, click.user) != "stopping":
-            click.tell("over")
-
-    async def run_again(body: dict[str, Any], action: dict[str, Any]) -> None:
-        click = await _click(body, str(action.get("value") or ""), desk)
-        if click is None:
-            return
-        # One run is asked again once; what comes of it has a button of its own. So a double click is one question.
-        question = replace(
-            click.run.question,
-            ts=f"again-{click.run.id}",
-            user=click.user,
-            user_team=click.team,
-            surface="again",
-        )
-        accepted = await desk.runs.accept(question)
-        if accepted.verdict == "duplicate":
-            click.tell("asked_again")
-        elif accepted.verdict == "full":
-            click.tell("full", count=MOST_WAITING)
-
-    async def session_new(body: dict[str, Any], action: dict[str, Any]) -> None:
-        click = await _click(body, str(action.get("value") or ""), desk)
-        if click:
-            await sessions.forget(click.run.question.thread)
-            click.tell("new_session")
-
-    async def answer_feedback(body: dict[str, Any], action: dict[str, Any]) -> None:
-        rating, _, run_id = str(action.get("value") or "").partition(":")
-        click = await _click(body, run_id, desk)
-        if click and rating in ("like", "dislike"):
-            await desk.runs.rate(run_id, click.user, rating)
-            click.tell("thanks")
-
-    for listener in (run_stop, run_again, session_new, answer_feedback):
-        app.action(listener.__name__)(_acked(listener))
-
+MOST_OPTIONS = 25
+"""Buttons `run_answer_0` and so on that are listened for: as many as Slack puts into one block."""
 
 Listener = Callable[[dict[str, Any], dict[str, Any]], Awaitable[None]]
 
 
-def _acked(listener: Listener) -> Callable[..., Awaitable[None]]:
+def register(app: AsyncApp, desk: Desk) -> None:
+    """Listen for the buttons of a reply."""
+
+    async def run_stop(body: dict[str, Any], action: dict[str, Any]) -> None:
+        await _stop(await click_on(body, str(action.get("value") or ""), desk), desk)
+
+    async def run_again(body: dict[str, Any], action: dict[str, Any]) -> None:
+        await _again(await click_on(body, str(action.get("value") or ""), desk), desk)
+
+    async def session_new(body: dict[str, Any], action: dict[str, Any]) -> None:
+        click = await click_on(body, str(action.get("value") or ""), desk)
+        if click:
+            await desk.sessions.forget(click.run.question.thread)
+            click.tell("new_session")
+
+    async def run_continue(body: dict[str, Any], action: dict[str, Any]) -> None:
+        click = await click_on(body, str(action.get("value") or ""), desk)
+        if click:
+            words = say("b_continue", click.run.question.language)
+            click.say(await resuming.by_button(click.run, click.user, words, desk))
+
+    async def run_answer(body: dict[str, Any], action: dict[str, Any]) -> None:
+        # "<run id>:<number>:<the option in full>"; the button itself may show only its beginning.
+        run_id, _, option = str(action.get("value") or "").partition(":")
+        click = await click_on(body, run_id, desk)
+        if click:
+            words = option.partition(":")[2] or str((action.get("text") or {}).get("text") or "")
+            click.say(await resuming.by_button(click.run, click.user, words, desk))
+
+    for listener in (run_stop, run_again, session_new, run_continue):
+        app.action(listener.__name__)(acked(listener))
+    for number in range(MOST_OPTIONS):
+        app.action(f"run_answer_{number}")(acked(run_answer))
+
+
+def acked(listener: Listener) -> Callable[..., Awaitable[None]]:
     """The listener with its ack behind it: what a click does is durable before Slack hears of it."""
 
-    async def acked(ack: Callable[[], Awaitable[Any]], body: dict[str, Any], action: dict[str, Any]) -> None:
+    async def acked_(ack: Callable[[], Awaitable[Any]], body: dict[str, Any], action: dict[str, Any]) -> None:
         await listener(body, action)
         await ack()
 
-    return acked
+    return acked_
 
 
-class _Click:
+class Click:
     """A click that is allowed, on a run of the channel it was made in."""
 
     def __init__(self, run: Run, user: str, team: str, desk: Desk) -> None:
@@ -83,27 +74,68 @@ class _Click:
         self._desk = desk
 
     def tell(self, key: str, **values: object) -> None:
-        """A private line to whoever clicked."""
-        question: Question = self.run.question
-        line = say(key, question.language, **values)
-        self._desk.notices.tell(question.thread.channel, self.user, line, question.thread.thread_ts)
+        """A sentence for whoever clicked, by name."""
+        self.say(say(key, self.run.question.language, **values))
+
+    def say(self, line: str, blocks: list[dict[str, Any]] | None = None) -> None:
+        """A private line to whoever clicked; "" is none."""
+        thread = self.run.question.thread
+        if line:
+            self._desk.notices.tell(thread.channel, self.user, line, thread.thread_ts, blocks)
 
 
-async def _click(body: dict[str, Any], run_id: str, desk: Desk) -> _Click | None:
+async def click_on(body: dict[str, Any], run_id: str, desk: Desk) -> Click | None:
     """The click, or None after the clicker was told why not."""
     user, channel = str(body["user"]["id"]), str((body.get("channel") or {}).get("id") or "")
-    team = str(body["user"].get("team_id") or "")
-    message = body.get("message") or {}
-    thread_ts = str(message.get("thread_ts") or message.get("ts") or "")
-    # A click does not say whether its channel is shared: without a home team the clicker may be anybody.
-    shared = not team
+    message, container = body.get("message") or {}, body.get("container") or {}
+    thread_ts = str(message.get("thread_ts") or message.get("ts") or container.get("thread_ts") or "")
+    return await admitted(user, str(body["user"].get("team_id") or ""), channel, thread_ts, run_id, desk)
+
+
+async def admitted(
+    user: str, team: str, channel: str, thread_ts: str, run_id: str, desk: Desk
+) -> Click | None:
+    """What somebody does to a run from a channel, or None after they were told why not."""
     run = await desk.runs.get(run_id)
     language = run.question.language if run else "en"
-    if key := desk.access.refusal(Visit(user, team, channel, shared)):
+    # A click does not say whether its channel is shared: without a home team the clicker may be anybody.
+    if key := desk.access.refusal(Visit(user, team, channel, shared=not team)):
         desk.notices.tell(channel, user, say(key, language), thread_ts)
         return None
     if run is None or run.question.thread.channel != channel:
         # Its record has expired, or somebody made the value up.
         desk.notices.tell(channel, user, say("over", language), thread_ts)
         return None
-    return _Click(run, user, team, desk)
+    return Click(run, user, team, desk)
+
+
+async def _stop(click: Click | None, desk: Desk) -> None:
+    if click is None:
+        return
+    if not await desk.people.may_stop(click.user, click.run):
+        click.tell("not_yours", owner=click.run.question.user)
+    elif await desk.stop(click.run.id, click.user) != "stopping":
+        click.tell("over")
+
+
+async def _again(click: Click | None, desk: Desk) -> None:
+    if click is None:
+        return
+    run = click.run
+    if run.question.resumes and not await desk.people.may_decide(click.user, run):
+        # What goes on after a decision goes on again only for those who may decide.
+        click.say(resuming.not_approver(run, desk))
+        return
+    # One run is asked again once; what comes of it has a button of its own. So a double click is one question.
+    question = replace(
+        run.question, ts=f"again-{run.id}", user=click.user, user_team=click.team, surface="again"
+    )
+    if spent := await desk.spent(question, question.language):
+        click.say(spent)
+        return
+    accepted = await desk.runs.accept(question)
+    desk.noted(question, accepted)
+    if accepted.verdict == "duplicate":
+        click.tell("asked_again")
+    elif accepted.verdict == "full":
+        click.tell("full", count=MOST_WAITING)

@@ -1,52 +1,96 @@
-"""Slash commands. They carry no thread, so their answer gets one: a visible root message, posted by a worker."""
+"""Slash commands that ask. They carry no thread, so their answer gets one: a visible root message, posted by a worker.
+
+What commands have in common stands here, too: how they are declared, and how they are answered in time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from redis import exceptions
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot import log
 from bot.model.question import Question, Thread, language_of
 from bot.slack.access import Visit
+from bot.slack.intake import agent_command, usage_command
 from bot.slack.intake import text as spelling
 from bot.slack.intake.desk import Desk
 from bot.slack.words import HELP, USAGE_ASK, USAGE_DIAGNOSE, say
 from bot.store.runs import MOST_WAITING
 
+logger = log.get(__name__)
+
 _INSTANCE = re.compile(r"^[a-z]{1,8}-[a-z0-9][a-z0-9-]{2,63}$", re.I)
 """Alibaba Cloud's instance ids: rm-…, pc-…, dds-…, r-… and so on."""
 
-_STORE_SECONDS = 2.0
-"""Longest wait for the store: Slack gives 3 s for an ack, and within them the person has to hear what went wrong."""
+_ANSWER_SECONDS = 2.3
+"""Longest time for an answer: Slack gives 3 s for an ack, and within them the person has to hear what went wrong."""
+_ACCEPT_SECONDS = 1.8
+"""Longest wait for the store to take a question, of that time."""
 
 COMMANDS = (
-    ("/das-diagnose", "<instance> [what is wrong]", "Diagnose a database instance"),
-    ("/das-ask", "<question>", "Ask the database agent"),
+    ("/das-diagnose", "<instance> [what is wrong]", "Diagnose a database instance with DAS Agent"),
+    ("/das-ask", "<question>", "Ask DAS Agent"),
+    ("/rds-diagnose", "<instance> [what is wrong]", "Diagnose a database instance with RDS Copilot"),
+    ("/rds-ask", "<question>", "Ask RDS Copilot"),
+    ("/das-agent", "[workspace] [das | das-legacy | rds | default] [agent id]", "Which agent answers here"),
+    ("/das-usage", "[days]", "What the answers cost, and what is left of the daily budgets"),
     ("/das-help", "", "What I can do, and how"),
 )
 """Name, usage hint and description, as in manifest.yml."""
 
+Answer = Callable[[dict[str, Any], Desk], Awaitable[str]]
+"""What answers a command: the private line, "" for none."""
+
 
 def register(app: AsyncApp, desk: Desk) -> None:
     """Listen for the commands of manifest.yml."""
+    answers: dict[str, Answer] = {
+        "/das-diagnose": _diagnose,
+        "/das-ask": _ask,
+        "/rds-diagnose": _diagnose,
+        "/rds-ask": _ask,
+        "/das-agent": agent_command.answer,
+        "/das-usage": usage_command.answer,
+        "/das-help": _help,
+    }
+    for name, answer in answers.items():
+        app.command(name)(_in_time(answer, desk))
 
-    async def ask(ack: AsyncAck, command: dict[str, Any]) -> None:
-        text = spelling.plain(str(command.get("text") or ""), desk.bot)
-        await ack(await _take(command, text, desk) if text else USAGE_ASK)
 
-    async def diagnose(ack: AsyncAck, command: dict[str, Any]) -> None:
-        text = spelling.plain(str(command.get("text") or ""), desk.bot)
-        question = diagnosis(text)
-        await ack(await _take(command, question, desk) if question else USAGE_DIAGNOSE)
+def _in_time(answer: Answer, desk: Desk) -> Callable[..., Awaitable[None]]:
+    async def listener(ack: AsyncAck, command: dict[str, Any]) -> None:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            line = await answer(command, desk)
+        await ack(line)
 
-    async def help_(ack: AsyncAck) -> None:
-        await ack(HELP)
+    return listener
 
-    app.command("/das-ask")(ask)
-    app.command("/das-diagnose")(diagnose)
-    app.command("/das-help")(help_)
+
+async def _ask(command: dict[str, Any], desk: Desk) -> str:
+    text = spelling.plain(str(command.get("text") or ""), desk.bot)
+    service = _service(command)
+    return await _take(command, text, desk) if text else USAGE_ASK.format(service=service)
+
+
+async def _diagnose(command: dict[str, Any], desk: Desk) -> str:
+    text = spelling.plain(str(command.get("text") or ""), desk.bot)
+    question, service = diagnosis(text), _service(command)
+    return await _take(command, question, desk) if question else USAGE_DIAGNOSE.format(service=service)
+
+
+async def _help(command: dict[str, Any], desk: Desk) -> str:
+    return HELP
+
+
+def _service(command: dict[str, Any]) -> str:
+    """The service a command is named after: "das" of "/das-ask"."""
+    return str(command["command"]).lstrip("/").partition("-")[0]
 
 
 def diagnosis(text: str) -> str:
@@ -71,9 +115,17 @@ async def _take(command: dict[str, Any], text: str, desk: Desk) -> str:
         text=text,
         surface="command",
         response_url=str(command.get("response_url") or ""),
+        backend=_service(command),
     )
-    if refused := desk.objection(question, visit):
+    if refused := await desk.objection(question, visit):
         return refused
-    async with asyncio.timeout(_STORE_SECONDS):
-        accepted = await desk.runs.accept(question)
+    try:
+        async with asyncio.timeout(_ACCEPT_SECONDS):
+            accepted = await desk.runs.accept(question)
+    except (TimeoutError, exceptions.ConnectionError, exceptions.TimeoutError) as error:
+        # The store may have taken it all the same: only its answer is missing.
+        reference = secrets.token_hex(4)
+        logger.error("accepting is uncertain", reference=reference, reason=f"{type(error).__name__}: {error}")
+        return say("uncertain", question.language, reference=reference)
+    desk.noted(question, accepted)
     return say("full", question.language, count=MOST_WAITING) if accepted.verdict == "full" else ""

@@ -1,28 +1,55 @@
-"""Where every surface brings what somebody asked: access, then one durable step. Intake does nothing slower."""
+"""Where every surface brings what somebody asked: access and budget, then one durable step. Nothing slower."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot import log
-from bot.model.question import MAX_QUESTION, Question, language_of
+from bot.model.question import MAX_QUESTION, Language, Question, language_of
+from bot.model.run import Run
 from bot.slack.access import Access, Visit
+from bot.slack.intake.agents import Catalogue
 from bot.slack.notices import Notices
+from bot.slack.people import People
 from bot.slack.words import say
-from bot.store.runs import MOST_WAITING, Runs
+from bot.store.runs import MOST_WAITING, Accepted, Runs
+from bot.store.sessions import Sessions
+from bot.store.usage import Account, Daily, Usage
+from bot.store.wishes import Wishes
 
 logger = log.get(__name__)
+
+Stop = Callable[[str, str], Awaitable[str]]
+"""Asks for a run to stop, by run id and user; answers "stopping", or the state it is in already."""
+Rate = Callable[[Run, str, str], Awaitable[None]]
+"""Tells the service what somebody thinks of an answer: the run, "like" or "dislike", and a comment that may be ""."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Takes questions in. `team` and `bot` are the ids of the workspace and of the bot's user."""
+    """Takes in what people want.
+
+    Attributes:
+        team, bot: the ids of the workspace and of the bot's user.
+        daily: what may be spent a day.
+        resumes: whether what is written in a thread answers the question its paused run has asked.
+    """
 
     team: str
     bot: str
     runs: Runs
+    sessions: Sessions
+    wishes: Wishes
+    usage: Usage
+    agents: Catalogue
     access: Access
+    people: People
     notices: Notices
+    stop: Stop
+    rate: Rate
+    daily: Daily
+    resumes: bool
 
     async def take(self, question: Question, visit: Visit, *, event_id: str = "") -> None:
         """Accept a question from a message, or tell its author privately why not. Whoever calls acks afterwards.
@@ -31,7 +58,7 @@ class Desk:
             redis.RedisError: when it could not be written down; then it must not be acked.
         """
         thread = question.thread
-        refused = self.objection(question, visit)
+        refused = await self.objection(question, visit)
         if refused:
             said = question.ts
             if question.surface == "thread" and self.access.refusal(visit):
@@ -42,10 +69,14 @@ class Desk:
                 self.tell(question, refused)
             return
         accepted = await self.runs.accept(question, event_id=event_id)
+        self.noted(question, accepted)
+        if accepted.verdict == "full":
+            self.tell(question, say("full", question.language, count=MOST_WAITING))
+
+    def noted(self, question: Question, accepted: Accepted) -> None:
+        """Log what became of a question."""
         if accepted.verdict == "accepted":
             logger.info("accepted", run=accepted.run_id[:8], surface=question.surface, ahead=accepted.ahead)
-        elif accepted.verdict == "full":
-            self.tell(question, say("full", question.language, count=MOST_WAITING))
 
     def tell(self, question: Question, line: str) -> None:
         """A private line to who asked, where they see it: Slack shows none in a thread without replies."""
@@ -53,8 +84,12 @@ class Desk:
         place = "" if question.ts == thread.thread_ts else thread.thread_ts
         self.notices.tell(thread.channel, question.user, line, place)
 
-    def objection(self, question: Question, visit: Visit) -> str:
-        """The sentence that refuses a question, or "" when it may be asked."""
+    async def objection(self, question: Question, visit: Visit) -> str:
+        """The sentence that refuses a question, or "" when it may be asked.
+
+        Raises:
+            redis.RedisError: when it cannot be told what was spent.
+        """
         language = language_of(question.text)
         if key := self.access.refusal(visit):
             return say(key, language)
@@ -62,4 +97,25 @@ class Desk:
             return say("empty", language)
         if len(question.text) > MAX_QUESTION:
             return say("too_long", language, count=f"{len(question.text):,}", limit=f"{MAX_QUESTION:,}")
-        return ""
+        if question.backend and question.backend not in self.agents.names:
+            return say("agent_absent", language, service=question.backend)
+        return await self.spent(question, language)
+
+    async def spent(self, question: Question, language: Language) -> str:
+        """The sentence for a daily budget that is used up, "" while something is left of each."""
+        if not self.daily:
+            return ""
+        thread = question.thread
+        accounts = await self.usage.accounts(thread.team, thread.channel, question.user, self.daily)
+        empty = next((account for account in accounts if account.is_used_up), None)
+        return self.used_up(empty, language) if empty else ""
+
+    def used_up(self, account: Account, language: Language) -> str:
+        """Says that a budget is used up, and when it renews."""
+        return say(
+            f"spent_{account.whose}",
+            language,
+            spent=f"{account.spent:,}",
+            limit=f"{account.limit:,}",
+            renews=f"{self.usage.renewal:%Y-%m-%d %H:%M} ({self.usage.zone})",
+        )

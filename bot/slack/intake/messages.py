@@ -5,6 +5,8 @@ A mention arrives twice, as app_mention and as message; both come here, whicheve
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,26 +14,39 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.model.question import Question, Thread
 from bot.slack.access import Visit
+from bot.slack.intake import resuming, stopping
 from bot.slack.intake import text as spelling
+from bot.slack.intake.agents import BadAgentError
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
 
 _SUBTYPES = frozenset({"", "file_share", "thread_broadcast"})
 """Messages people write. All others are edits, deletions, joins, unfurls and the like."""
+_YOUNG_SECONDS = 15.0
+"""Age of a thread up to which the mention that makes it ours may still be on its way: Slack keeps no order."""
+_SECOND_LOOK_SECONDS = 1.0
+"""Pause before a message in such a thread is looked at again; Slack waits 3 s for the ack."""
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
-def register(app: AsyncApp, desk: Desk, stop: Callable[[str, str], Awaitable[str]]) -> None:
-    """Listen for messages. `stop` asks for a run to stop, by run id and user; it answers the run's state."""
+def register(app: AsyncApp, desk: Desk) -> None:
+    """Listen for messages, and for Slack's own Stop."""
 
     async def message(event: dict[str, Any], body: dict[str, Any]) -> None:
-        await on_message(event, body, desk, stop)
+        await on_message(event, body, desk)
+
+    async def stopped(event: dict[str, Any], body: dict[str, Any]) -> None:
+        visit = Visit(str(event["user"]), _home_team(event), str(event["channel"]), _is_shared(body))
+        await stopping.by_slack(event, visit, desk)
 
     app.event("app_mention")(message)
     app.event("message")(message)
+    app.event("agent_session_stopped")(stopped)
 
 
 async def on_message(
-    event: dict[str, Any], body: dict[str, Any], desk: Desk, stop: Callable[[str, str], Awaitable[str]]
+    event: dict[str, Any], body: dict[str, Any], desk: Desk, sleep: Sleep = asyncio.sleep
 ) -> None:
     """One message event: accept it, refuse it privately, or ignore it.
 
@@ -47,25 +62,64 @@ async def on_message(
     if not surface:
         return
     user = str(event["user"])
-    visit = Visit(user, _home_team(event), channel, bool(body.get("is_ext_shared_channel")))
+    visit = Visit(user, _home_team(event), channel, _is_shared(body))
     question = Question(thread, ts, user, visit.user_team, spelling.plain(raw, desk.bot), surface)
-    if spelling.is_stop(question.text) and not desk.access.refusal(visit):
-        await _stop(question, desk, stop)
+    is_welcome = not desk.access.refusal(visit)
+    if is_welcome and spelling.is_stop(question.text):
+        await stopping.by_word(question, desk)
         return
-    # In a thread the bot answers in, a picture without a word is for the others, too.
-    if surface == "thread" and not (question.text and await desk.runs.is_known(thread)):
+    paused = ""
+    if event.get("thread_ts") and (surface == "thread" or desk.resumes):
+        is_known, paused = await _look(question, desk, sleep)
+        # In a thread the bot answers in, a picture without a word is for the others, too.
+        if surface == "thread" and not (question.text and is_known):
+            return
+    if is_welcome and (written := spelling.wanted_agent(question.text)):
+        await _move(question, written, desk)
         return
-    await desk.take(question, visit, event_id=str(body.get("event_id") or ""))
+    event_id = str(body.get("event_id") or "")
+    if paused and desk.resumes and is_welcome and await resuming.by_message(question, paused, event_id, desk):
+        return
+    await desk.take(question, visit, event_id=event_id)
 
 
-async def _stop(question: Question, desk: Desk, stop: Callable[[str, str], Awaitable[str]]) -> None:
-    """Stop what the thread's current run was when this was written."""
-    addressed = question.surface != "thread"
-    target, first = await desk.runs.stop_target(question.thread, question.ts, addressed=addressed)
-    if target:
-        await stop(target, question.user)
-    elif first:
-        desk.tell(question, say("nothing_running", question.language))
+async def _look(question: Question, desk: Desk, sleep: Sleep) -> tuple[bool, str]:
+    """Whether the bot answers in the thread, and its last run if that is paused.
+
+    A follow-up may be delivered before the mention it follows: in a young thread it is looked for twice. The ack
+    waits for that, so that nothing is acked that might still be ours.
+    """
+    is_known, paused = await desk.wishes.paused_in(question.thread)
+    if not is_known and question.surface == "thread" and _is_young(question.thread):
+        await sleep(_SECOND_LOOK_SECONDS)
+        return await desk.wishes.paused_in(question.thread)
+    return is_known, paused
+
+
+def _is_young(thread: Thread) -> bool:
+    """Whether a thread's root was written a moment ago. Its ts is that time, in seconds."""
+    try:
+        return time.time() - float(thread.thread_ts) < _YOUNG_SECONDS
+    except ValueError:
+        return False
+
+
+async def _move(question: Question, written: str, desk: Desk) -> None:
+    """The thread asks another agent from now on, and says so."""
+    thread, language = question.thread, question.language
+    try:
+        agent = desk.agents.parse(written, language)
+    except BadAgentError as error:
+        if await desk.runs.first_time(thread.team, thread.channel, question.ts):
+            desk.tell(question, error.sentence)
+        return
+    if await desk.sessions.agent_of(thread) == agent:
+        if await desk.runs.first_time(thread.team, thread.channel, question.ts):
+            desk.tell(question, say("moved_already", language, agent=desk.agents.title(agent)))
+        return
+    if await desk.sessions.move(thread, agent, question.ts):
+        line = say("moved", language, user=question.user, agent=desk.agents.title(agent))
+        desk.notices.say(thread.channel, thread.thread_ts, line)
 
 
 def _is_from_a_person(event: dict[str, Any], body: dict[str, Any], desk: Desk) -> bool:
@@ -95,3 +149,7 @@ def _surface(event: dict[str, Any], raw: str, desk: Desk) -> str:
 def _home_team(event: dict[str, Any]) -> str:
     """The author's home team; Slack puts it in any of three places."""
     return str(event.get("user_team") or event.get("source_team") or event.get("team") or "")
+
+
+def _is_shared(body: dict[str, Any]) -> bool:
+    return bool(body.get("is_ext_shared_channel"))

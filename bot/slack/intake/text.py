@@ -8,6 +8,12 @@ _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.S)
 _ADDRESSED = re.compile(r"\s*<(?:@[UW]|!subteam\^|!here\b|!channel\b|!everyone\b)")
 _STOP = re.compile(r"(?:stop|cancel|停|停止|取消)\s*[.!。！]?", re.I)
+_MOVE = re.compile(
+    r"(?:(?:use|switch\s+to)\s+|(?:切换到|切换至|切换为|改用|换成)\s*)"
+    # A custom agent of RDS Copilot is believed to have a digit in its name: "use rds proxy" is a wish of another kind.
+    r"((?:das-legacy|das)(?:\s+ag-\S+?)?|rds(?:\s+(?=\S*\d)[\w-]+)?)\s*[.!。！]?",
+    re.I,
+)
 _MARKUP = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
 """Whatever stands in angle brackets. People's own brackets arrive as entities, so this is always Slack's."""
 
@@ -25,6 +31,12 @@ def is_for_others(text: str, bot: str) -> bool:
 def is_stop(text: str) -> bool:
     """Whether the whole of what a person wrote is the wish to stop."""
     return bool(_STOP.fullmatch(text))
+
+
+def wanted_agent(text: str) -> str:
+    """The agent named ("rds", "das ag-abc") when the whole of what a person wrote is the wish to ask that one."""
+    match = _MOVE.fullmatch(text)
+    return match[1] if match else ""
 
 
 def plain(text: str, bot: str) -> str:

@@ -1,0 +1,79 @@
+"""A paused run goes on: somebody allowed says so with a button, or answers in the thread. Once for each pause."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot import log
+from bot.model.question import Question
+from bot.model.run import Run, State
+from bot.slack.intake.desk import Desk
+from bot.slack.words import say
+from bot.store.runs import MOST_WAITING
+
+logger = log.get(__name__)
+
+
+async def by_button(paused: Run, user: str, text: str, desk: Desk) -> str:
+    """Let a paused run go on with `text`. Returns the private line for who pressed, "" when it goes on.
+
+    Raises:
+        redis.RedisError: when it could not be written down; then it must not be acked.
+    """
+    language = paused.question.language
+    if not await desk.people.may_decide(user, paused):
+        return not_approver(paused, desk)
+    if paused.state is not State.PAUSED:
+        return say("over", language)
+    accepted = await desk.runs.accept(_going_on(paused, f"resume-{paused.id}", text), decided_by=user)
+    match accepted.verdict:
+        case "decided":
+            return say("decided", language, by=accepted.by)
+        case "duplicate":
+            return say("decided", language, by=user)
+        case "full":
+            return say("full", language, count=MOST_WAITING)
+    logger.info("decided", run=paused.reference, by=user, goes_on=accepted.run_id[:8])
+    return ""
+
+
+async def by_message(question: Question, run_id: str, event_id: str, desk: Desk) -> bool:
+    """A message in a thread whose last run is paused: whether it was taken as the answer the agent waits for.
+
+    Raises:
+        redis.RedisError: when it could not be written down; then it must not be acked.
+    """
+    paused = await desk.runs.get(run_id)
+    # RDS Copilot waits for a decision in its console, which no message is.
+    if paused is None or paused.state is not State.PAUSED or paused.backend == "rds":
+        return False
+    if not question.text or not await desk.people.may_decide(question.user, paused):
+        return False
+    answer = _going_on(paused, question.ts, question.text)
+    accepted = await desk.runs.accept(answer, event_id=event_id, decided_by=question.user)
+    if accepted.verdict == "accepted":
+        logger.info("decided", run=paused.reference, by=question.user, goes_on=accepted.run_id[:8])
+    # Who was a moment too late asks a question of their own.
+    return accepted.verdict in ("accepted", "duplicate")
+
+
+def _going_on(paused: Run, ts: str, text: str) -> Question:
+    """What goes on is still the question of who asked: theirs to stop, and their cost."""
+    return replace(
+        paused.question,
+        ts=ts,
+        text=text,
+        surface="resume",
+        response_url="",
+        backend=paused.backend,
+        resumes=paused.id,
+    )
+
+
+def not_approver(paused: Run, desk: Desk) -> str:
+    """Says who may decide."""
+    language = paused.question.language
+    if desk.people.approvers:
+        who = ", ".join(f"<@{user}>" for user in sorted(desk.people.approvers))
+        return say("not_approver_listed", language, who=who)
+    return say("not_approver", language, who=f"<@{paused.question.user}>")

@@ -1,0 +1,58 @@
+"""Stop: by the button, by the word, or by Slack's own control. For who asked, and for admins and approvers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.model.question import Question, Thread
+from bot.slack.access import Visit
+from bot.slack.intake.desk import Desk
+from bot.slack.words import say
+from bot.store.wishes import Rank, StopTarget
+
+
+async def by_word(question: Question, desk: Desk) -> None:
+    """A message that says "stop": what the thread's current run was when it was written, or the author's own.
+
+    Raises:
+        redis.RedisError: when it could not be written down; then it must not be acked.
+    """
+    user, addressed = question.user, question.surface != "thread"
+    target = await _target(question.thread, question.ts, user, desk, addressed=addressed)
+    if target.run_id:
+        await desk.stop(target.run_id, user)
+    elif target.is_news:
+        if target.owner:
+            desk.tell(question, say("not_yours", question.language, owner=target.owner))
+        else:
+            desk.tell(question, say("nothing_running", question.language))
+
+
+async def by_slack(event: dict[str, Any], visit: Visit, desk: Desk) -> None:
+    """Slack's own Stop, which has ended the streams already. The work goes on until we end it, too.
+
+    Raises:
+        redis.RedisError: when it could not be written down; then it must not be acked.
+    """
+    thread_ts = str(event.get("thread_ts") or "")
+    if not thread_ts or await desk.people.refusal(visit):
+        return
+    thread = Thread(desk.team, visit.channel, thread_ts)
+    # One press is one event_ts; its redeliveries mean the same run.
+    press = f"stopped-{event.get('event_ts') or event.get('ts') or ''}"
+    target = await _target(thread, press, visit.user, desk, addressed=False)
+    if target.run_id:
+        await desk.stop(target.run_id, visit.user)
+    elif target.is_news and target.owner:
+        language = await desk.people.language(visit.user)
+        line = say("not_yours", language, owner=target.owner)
+        desk.notices.tell(visit.channel, visit.user, line, thread_ts)
+
+
+async def _target(thread: Thread, ts: str, user: str, desk: Desk, *, addressed: bool) -> StopTarget:
+    target = await desk.wishes.stop_target(thread, ts, user, "unknown", addressed=addressed)
+    if target.owner:
+        # Only now does it matter who they are.
+        rank: Rank = "admin" if await desk.people.may_stop_others(user) else "other"
+        target = await desk.wishes.stop_target(thread, ts, user, rank, addressed=addressed)
+    return target

@@ -1,0 +1,149 @@
+"""Who people are: their home, their language, and what they may do to others' runs. Closed when in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bot import log
+from bot.model.question import Language
+from bot.model.run import Run
+from bot.slack.access import Access, Visit
+from bot.slack.budget import Priority
+from bot.slack.client import SlackClient, SlackError
+
+logger = log.get(__name__)
+
+_LOOKUP_SECONDS = 1.5
+"""Longest wait for a profile: Slack gives 3 s for the ack of a click or command, and the store needs some of them."""
+_LIFE = 600.0
+"""Seconds a profile is believed: so long somebody who is no admin any more still counts as one."""
+_MOST = 2_000
+"""Profiles kept in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A Slack profile: `home` is the team's or, in an organisation, the enterprise's id. `locale` is BCP 47 ("zh-CN"),
+    `timezone` an IANA name; "" unknown."""
+
+    home: str
+    is_admin: bool = False
+    locale: str = ""
+    timezone: str = ""
+
+
+class People:
+    """The people of a workspace. One lookup at Slack each, remembered for a while.
+
+    Args:
+        client: for users.info.
+        access: the rules of who may be here at all.
+        admins: who may choose agents and stop anything; empty means the workspace's admins and owners.
+        approvers: who may let a paused run go on; empty means who asked, and admins.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        client: SlackClient,
+        access: Access,
+        admins: frozenset[str] = frozenset(),
+        approvers: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._access = access
+        self._admins = admins
+        self.approvers = approvers
+        self._clock = clock
+        self._known: dict[str, tuple[float, Person]] = {}
+        self._lookups: dict[str, asyncio.Task[Person | None]] = {}
+
+    async def person(self, user: str) -> Person | None:
+        """Somebody's profile, or None when Slack does not tell in time; it may know the next time."""
+        until, known = self._known.get(user, (0.0, None))
+        if known and until > self._clock():
+            return known
+        lookup = self._lookups.get(user)
+        if lookup is None:
+            lookup = self._lookups[user] = asyncio.create_task(self._look_up(user))
+            lookup.add_done_callback(lambda _: self._lookups.pop(user, None))
+        await asyncio.wait({lookup}, timeout=_LOOKUP_SECONDS)
+        return lookup.result() if lookup.done() and not lookup.cancelled() else None
+
+    async def refusal(self, visit: Visit) -> str:
+        """`Access.refusal` for a visit that does not say where the visitor is at home: Slack is asked."""
+        if not self._access.allow_external:
+            person = await self.person(visit.user)
+            visit = replace(visit, user_team=person.home if person else "", shared=True)
+        return self._access.refusal(visit)
+
+    async def language(self, user: str) -> Language:
+        """The language somebody has set in Slack: Chinese, or else English."""
+        person = await self.person(user)
+        return "zh" if person and person.locale.lower().startswith("zh") else "en"
+
+    async def is_admin(self, user: str) -> bool:
+        """Whether somebody may choose agents and see everything."""
+        if self._admins:
+            return user in self._admins
+        person = await self.person(user)
+        return bool(person and person.is_admin and self._is_ours(person))
+
+    async def may_stop_others(self, user: str) -> bool:
+        """Whether somebody may stop what they did not ask."""
+        return user in self.approvers or await self.is_admin(user)
+
+    async def may_stop(self, user: str, run: Run) -> bool:
+        """Whether somebody may stop this run."""
+        return user == run.question.user or await self.may_stop_others(user)
+
+    async def may_decide(self, user: str, run: Run) -> bool:
+        """Whether somebody may let this paused run go on."""
+        if self.approvers:
+            return user in self.approvers
+        return user == run.question.user or await self.is_admin(user)
+
+    async def aclose(self) -> None:
+        """End the lookups under way."""
+        lookups = list(self._lookups.values())
+        for lookup in lookups:
+            lookup.cancel()
+        await asyncio.gather(*lookups, return_exceptions=True)
+
+    def _is_ours(self, person: Person) -> bool:
+        return person.home in {self._access.team, self._access.enterprise} - {""}
+
+    async def _look_up(self, user: str) -> Person | None:
+        try:
+            answer = await self._client.call(
+                "users.info",
+                "",
+                Priority.FIRST_WORDS,
+                user,
+                lambda: {"user": user, "include_locale": True},
+            )
+        except SlackError as error:
+            # With missing_scope the app has to be installed again from manifest.yml.
+            logger.error("profile not known", user=user, reason=str(error))
+            return None
+        profile = answer.get("user") or {}
+        home = str(profile.get("team_id") or "")
+        # In an organisation any of its workspaces is home.
+        if self._access.enterprise and (profile.get("enterprise_user") or {}).get("enterprise_id"):
+            home = str(profile["enterprise_user"]["enterprise_id"])
+        if profile.get("is_stranger"):
+            home = ""
+        person = Person(
+            home,
+            bool(profile.get("is_admin") or profile.get("is_owner")),
+            str(profile.get("locale") or ""),
+            str(profile.get("tz") or ""),
+        )
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[user] = (self._clock() + _LIFE, person)
+        return person
