@@ -189,7 +189,7 @@ def test_another_instance_is_diagnosed_anew() -> None:
 def test_an_answer_taken_back() -> None:
     frames = compose("rm-bp1abc demo:replace")
     (replaced,) = of(frames, "message_replace")
-    message = Message("m", "c", "t", "q", STARTED, [frame for _, frame in frames])
+    message = Message("m", "c", "t", "q", STARTED, frames=[frame for _, frame in frames])
     assert message.answer == replaced["Answer"]
     assert "password" in said(frames) and "password" not in message.answer
 

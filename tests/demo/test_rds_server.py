@@ -369,6 +369,10 @@ async def test_other_actions_can_be_refused_too(rds: SimulatedRds, asker: Asker,
         await calls[call]()
     rds.refusals.clear()
     await calls[call]()
+    rds.next_refusals.extend([(name, Refusal(500, "InternalError", "once")) for name in actions])
+    with pytest.raises(Exception, match="InternalError"):
+        await calls[call]()
+    await calls[call]()
 
 
 def pending(asker: Asker) -> list[dict[str, Any]]:
@@ -407,6 +411,16 @@ async def test_a_write_waits_for_a_decision(rds: SimulatedRds, asker: Asker, app
         await asker.ask("", resume_call_id=asked["CallId"])
     with pytest.raises(KeyError):
         rds.decide(asked["CallId"], approved)
+
+
+async def test_nothing_waits_before_it_is_asked_for(rds: SimulatedRds, asker: Asker) -> None:
+    rds.next_faults.append(Faults(hang_after=5))
+    task = asyncio.create_task(asker.ask(APPROVE, tool_approval_mode="manual"))
+    await until(lambda: rds.runs and rds.runs[0].frames_sent == 5)
+    assert rds.waiting == []
+    await asker.stop(rds.runs[0].task_id)
+    await task
+    assert (rds.waiting, await asker.status()) == ([], "idle")
 
 
 async def test_a_round_goes_on_when_all_of_it_is_decided(rds: SimulatedRds, asker: Asker) -> None:

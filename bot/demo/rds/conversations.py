@@ -18,14 +18,39 @@ KEPT_CONVERSATIONS = 1000
 
 
 @dataclass(slots=True)
+class Call:
+    """A tool that waits for somebody's decision. `approved` is None until then."""
+
+    id: str
+    write: Write
+    approved: bool | None = None
+
+
+@dataclass(slots=True)
+class AskedRound:
+    """The calls of one round of approval."""
+
+    id: str
+    calls: list[Call]
+
+    @property
+    def decided(self) -> bool:
+        return all(call.approved is not None for call in self.calls)
+
+
+@dataclass(slots=True)
 class Message:
-    """One question and what was generated for it. Times are Unix seconds; `finished` is 0 while it is generated."""
+    """One question and what was generated for it.
+
+    `asked` is the round of approval it asks for. Times are Unix seconds; `finished` is 0 while it is generated.
+    """
 
     id: str
     conversation_id: str
     task_id: str
     question: str
     started: float
+    asked: AskedRound | None = None
     frames: list[Frame] = field(default_factory=list)
     status: Literal["running", "finished", "failed", "stopped"] = "running"
     finished: float = 0.0
@@ -63,27 +88,6 @@ class Message:
     def _ring(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-@dataclass(slots=True)
-class Call:
-    """A tool that waits for somebody's decision. `approved` is None until then."""
-
-    id: str
-    write: Write
-    approved: bool | None = None
-
-
-@dataclass(slots=True)
-class AskedRound:
-    """The calls of one round of approval."""
-
-    id: str
-    calls: list[Call]
-
-    @property
-    def decided(self) -> bool:
-        return all(call.approved is not None for call in self.calls)
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -54,7 +55,8 @@ class SimulatedRds(Service):
 
     Attributes:
         feedbacks: what ModifyMessagesFeedbacks was told, by message id.
-        refusals: answers for actions other than ChatMessages, by name, until taken out.
+        refusals: answers for actions other than ChatMessages, by name, until taken out. next_refusals: the same
+            for the next request of an action, one each.
         reads_forms: whether parameters in a form body count; it is not known whether the service reads them.
         ends: the events a run ends with.
     """
@@ -80,6 +82,7 @@ class SimulatedRds(Service):
         super().__init__(credentials, **options)
         self.feedbacks: dict[str, Feedback] = {}
         self.refusals: dict[str, Refusal] = {}
+        self.next_refusals: deque[tuple[str, Refusal]] = deque()
         self.reads_forms = False
         self.ends: Sequence[str] = ("workflow_finished", "message_end")
         self._conversations = Conversations()
@@ -118,8 +121,7 @@ class SimulatedRds(Service):
         params = received.params = asks.parameters(raw, forms=self.reads_forms)
         if received.action == "ChatMessages":
             return await self._chat(request, params, received)
-        if refusal := self.refusals.get(received.action):
-            raise Refused.of(refusal)
+        self._check_refused(received.action)
         match received.action:
             case "ChatMessagesTaskStop":
                 body = await self._stop_task(params, received)
@@ -137,6 +139,14 @@ class SimulatedRds(Service):
         received.outcome, received.ended = "answered", self._clock()
         text = json.dumps({"RequestId": received.request_id, **body}, ensure_ascii=False)
         return web.Response(text=text, content_type="application/json")
+
+    def _check_refused(self, action: str) -> None:
+        for entry in self.next_refusals:
+            if entry[0] == action:
+                self.next_refusals.remove(entry)
+                raise Refused.of(entry[1])
+        if action in self.refusals:
+            raise Refused.of(self.refusals[action])
 
     async def _console(self, request: web.Request) -> web.Response:
         return web.Response(text=console.page(self._conversations.waiting()), content_type="text/html")
@@ -218,7 +228,7 @@ class SimulatedRds(Service):
             "TaskId": message.task_id,
             "CreatedAt": int(now),
         }
-        frames = spoil(self._compose(ask, conversation, now), faults, RDS)
+        frames = spoil(self._compose(ask, conversation, message), faults, RDS)
         signed = [
             Timed(at, {"RequestId": received.request_id, "Event": frame["Event"], **ids, **frame})
             for at, frame in frames
@@ -227,12 +237,12 @@ class SimulatedRds(Service):
         self._conversations.keep(conversation)
         received.session_id, received.message_id = conversation.id, message.id
         received.task_id = message.task_id
-        task = asyncio.create_task(self._generate(message, signed, faults))
+        task = asyncio.create_task(self._generate(conversation, message, signed, faults))
         self._tasks[message.id] = task
         task.add_done_callback(lambda _: self._ended(message))
         return message
 
-    def _compose(self, ask: Ask, conversation: Conversation, now: float) -> list[Timed]:
+    def _compose(self, ask: Ask, conversation: Conversation, message: Message) -> list[Timed]:
         chosen = plan(ask.question, ask.inputs.get("Language", ""), conversation.instance, conversation.topic)
         run = Run(
             actions=chosen.actions,
@@ -241,7 +251,7 @@ class SimulatedRds(Service):
             chinese=chosen.chinese,
             thinking=ask.inputs.get("EnableThinking") != "false",
             approval=conversation.approval,
-            started=now,
+            started=message.started,
             zone=_zone(ask),
             dice=self._dice,
             ends=self.ends,
@@ -254,18 +264,18 @@ class SimulatedRds(Service):
             return frames
         conversation.instance, conversation.topic = chosen.instance, chosen.topic
         if conversation.approval != "read_only":
-            run.asked = self._round(chosen.actions, approved=conversation.approval == "auto" or None)
-        frames = run.compose()
-        if run.asked and not run.asked.decided:
-            conversation.round = run.asked
-        return frames
+            approved = conversation.approval == "auto" or None
+            message.asked = run.asked = self._round(chosen.actions, approved=approved)
+        return run.compose()
 
     def _round(self, actions: Sequence[Action], *, approved: bool | None) -> AskedRound | None:
         writes = [write for action in actions if isinstance(action, Round) for write in action.writes]
         calls = [Call(f"call-{self._uuid()[:13]}", write, approved) for write in writes]
         return AskedRound(f"round-{self._uuid()[:8]}", calls) if calls else None
 
-    async def _generate(self, message: Message, frames: list[Timed], faults: Faults) -> None:
+    async def _generate(
+        self, conversation: Conversation, message: Message, frames: list[Timed], faults: Faults
+    ) -> None:
         """Let the run happen at its pace, whoever listens; cancelled, it is stopped and says so."""
         before = 0.0
         try:
@@ -274,6 +284,8 @@ class SimulatedRds(Service):
                     await self._resumed.wait()
                 await self._wait(before, at)
                 before = at
+                if message.asked and frame.get("ApprovalStatus") == "pending":
+                    conversation.round = message.asked
                 message.add(frame)
         except asyncio.CancelledError:
             message.add({**frames[0].frame, **event("workflow_finished")})
