@@ -145,6 +145,16 @@ REDIS_FAILURES = Counter(
     ["script", "error"],
     registry=REGISTRY,
 )
+SHARED_WAITING = Gauge(
+    "das_bot_shared_waiting_runs",
+    "Runs in the whole deployment that were accepted and not asked yet, whatever they wait for.",
+    registry=REGISTRY,
+)
+SHARED_OLDEST_SECONDS = Gauge(
+    "das_bot_shared_oldest_waiting_seconds",
+    "How long the one of them that came first has waited.",
+    registry=REGISTRY,
+)
 SHARED_THREADS = Gauge(
     "das_bot_shared_threads",
     "Threads with work in the whole deployment: taken by a worker, or waiting until one has room.",
