@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from bot.demo.das import Received
 from bot.demo.workspace import Message, Workspace
-from bot.slack.reply.writer import METADATA_TYPE
+from bot.slack.reply.line import METADATA_TYPE
 from bot.slack.words import say
 from bot.store import keys
 

@@ -16,7 +16,7 @@ from bot.demo.das import Received
 from bot.demo.workspace import Workspace
 from bot.demo.workspace.delivery import Attempt, Delivery
 from bot.demo.workspace.messages import posted_by_app
-from bot.slack.reply.writer import METADATA_TYPE
+from bot.slack.reply.line import METADATA_TYPE
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))

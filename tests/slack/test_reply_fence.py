@@ -17,7 +17,8 @@ from bot.model.question import Question, Thread
 from bot.model.run import Run, State
 from bot.slack.budget import Budget
 from bot.slack.client import SlackClient
-from bot.slack.reply.writer import SURE_SECONDS, SlackReply
+from bot.slack.reply.record import SURE_SECONDS
+from bot.slack.reply.writer import SlackReply
 from bot.store.keys import LEASE_LIFE
 from bot.store.runs import LeaseLostError
 
@@ -53,9 +54,11 @@ class Worker:
     async def opened(self) -> SlackReply:
         """A reply whose first message stands."""
         root = self.workspace.say(ALICE, OPS, "why?")
-        question = Question(Thread("T", OPS, root), root, ALICE, "T", "why?", "mention")
+        question = Question(Thread("T", OPS, root), root, ALICE, "", "why?", "mention")
         run = Run("0123456789abcdef", question, accepted_at=self.workspace.state.clock())
-        reply = SlackReply(self.client, run, self.save, {"": "DAS Agent"}, clock=lambda: self.now, sleep=self.sleep)
+        reply = SlackReply(
+            self.client, run, self.save, {"": "DAS Agent"}, clock=lambda: self.now, sleep=self.sleep
+        )
         await reply.open(Progress("working"))
         return reply
 
@@ -124,10 +127,12 @@ def test_certainty_ends_before_a_lease_can() -> None:
 
 async def test_nothing_is_posted_before_the_store_knows_of_it(worker: Worker) -> None:
     root = worker.workspace.say(ALICE, OPS, "why?")
-    question = Question(Thread("T", OPS, root), root, ALICE, "T", "why?", "mention")
+    question = Question(Thread("T", OPS, root), root, ALICE, "", "why?", "mention")
     run = Run("0123456789abcdef", question, accepted_at=worker.workspace.state.clock())
-    reply = SlackReply(worker.client, run, worker.save, {"": "DAS Agent"}, clock=lambda: 0.0, sleep=worker.sleep)
-    reply._saved_at = 0.0  # just now: the thread is certainly ours
+    reply = SlackReply(
+        worker.client, run, worker.save, {"": "DAS Agent"}, clock=lambda: 0.0, sleep=worker.sleep
+    )
+    reply._record._saved_at = 0.0  # just now: the thread is certainly ours
     worker.away, worker.back_after = True, 3
     opening = asyncio.create_task(reply.open(Progress("working")))
     while worker.away:

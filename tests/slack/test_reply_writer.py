@@ -43,7 +43,7 @@ class Desk:
 
     def run(self, **more: Any) -> Run:
         thread = Thread("T", OPS, self.root)
-        question = Question(thread, self.root, ALICE, "T", "why?", "mention")
+        question = Question(thread, self.root, ALICE, "", "why?", "mention")
         return Run("0123456789abcdef" * 2, question, accepted_at=self.workspace.state.clock(), **more)
 
     def reply(self, run: Run) -> SlackReply:
@@ -136,7 +136,7 @@ async def test_a_refusal_is_obeyed_and_the_final_state_written(desk: Desk) -> No
         await asyncio.sleep(0)
 
     desk.client.budget._clock, desk.client.budget._sleep = (lambda: now), sleep
-    desk.client.budget._lanes.clear()
+    desk.client.budget._queues.clear()
     await reply.finish(answer_of("The end."), DONE)
     assert "The end." in content(desk.shown[0])
     assert now >= 40
@@ -180,7 +180,7 @@ async def test_simpler_blocks_when_slack_refuses_the_newer_ones(
     await reply.finish(answer_of("The end.", ev.ToolCallStart("c", "das_api")), DONE)
     (message,) = desk.shown
     kinds = [block["type"] for block in message.blocks or []]
-    assert lost not in kinds and "section" in kinds
+    assert lost not in kinds and {"plan", "section"} & set(kinds)
     assert "The end." in content(message) and "das_api" in content(message)
 
 
@@ -213,7 +213,7 @@ async def test_a_reply_deleted_again_and_again_is_given_up(desk: Desk) -> None:
     for n in range(12):
         reply.show(answer_of(f"{n}\n"), WORKING)
         reply._touch_last()
-        await reply._write(reply._priority())
+        await reply._write(reply._urgency)
     assert len(desk.workspace.calls_of("chat.postMessage")) <= 5
     await reply.finish(answer_of("The end."), DONE)
 
@@ -377,7 +377,7 @@ async def test_a_crash_while_the_end_is_posted_still_shows_the_end(desk: Desk, a
     async def save() -> None:
         saved.append((list(run.reply_ts), run.posting, run.shown))
 
-    reply._save = save
+    reply._record._save = save
     await reply.finish(answer_of("All of it.\n"), Ending(State.ANSWERED))
     # As the record was while the only message was on its way.
     run.reply_ts, run.posting, run.shown = next(each for each in saved if each[1])
@@ -400,7 +400,7 @@ async def test_a_crash_just_after_the_end_was_shown_leaves_that_end(desk: Desk) 
         saved.append(run.shown)
         shown_when_saved.append(content(desk.shown[0]))
 
-    reply._save = save
+    reply._record._save = save
     await reply.finish(answer_of("All of it.\n"), Ending(State.ANSWERED))
     # As the record was while the update was on its way, which arrives or not.
     leaving = next(n for n, shown in enumerate(saved) if "leaving" in shown)

@@ -35,6 +35,7 @@ class Draft:
         answer, progress: the newest state; set them, then `take_in`.
         ending: set when the run has ended; the layout is then the final one.
         elapsed: seconds since the question was asked.
+        language: what the bot itself says is in this one.
         backend: the service's name, for the footer.
         agent: an agent's id worth showing in the footer, else "".
         rung: how simple the blocks are, 0 for the newest types; Slack's refusals are remembered by it.
@@ -50,7 +51,7 @@ class Draft:
         self.agent = agent
         self.rung = 0
         self._run_id = run_id
-        self._language = language
+        self.language = language
         self.backend = backend
         self._console = console
         self._safe = SafeText()
@@ -67,7 +68,7 @@ class Draft:
         if self._taken_from is not self.answer:
             # A mark means nothing to another answer.
             self._taken_from, self._mark = self.answer, (-1, 0)
-            self._folds = Folds(self._language, self._run_id)
+            self._folds = Folds(self.language, self._run_id)
         new, self._mark, anew = self.answer.text_after(self._mark)
         if anew:
             self._safe, self._pages, self._ended_text = SafeText(), Pages(), False
@@ -120,7 +121,7 @@ class Draft:
 
     def frame(self) -> layout.Frame:
         """What stands around the text of every message."""
-        return layout.Frame(self._run_id, self._language, self._version, self._console)
+        return layout.Frame(self._run_id, self.language, self._version, self._console)
 
     def attachments(self) -> list[File]:
         """What no message can hold of an answer that has ended, as files to put below it, made safe.
@@ -133,10 +134,10 @@ class Draft:
         files = []
         reference = self.frame().reference
         if self._left_out():
-            files.append(whole_answer(self.answer, reference, self._language))
+            files.append(whole_answer(self.answer, reference, self.language))
         self._page(0)
         if self._folds.hides:
-            files.append(all_calls(self.answer, reference, self._language))
+            files.append(all_calls(self.answer, reference, self.language))
         return files
 
     def _capacity(self) -> int:
@@ -181,7 +182,7 @@ class Draft:
         return self.elapsed - self._heard[1]
 
     def _status(self, elapsed: float, quiet: float = 0.0) -> str:
-        return layout.status(self.answer, self.progress, elapsed, self._language, quiet)
+        return layout.status(self.answer, self.progress, elapsed, self.language, quiet)
 
 
 def final_payloads(draft: Draft) -> list[layout.Payload]:

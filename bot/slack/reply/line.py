@@ -1,0 +1,159 @@
+"""The calls to Slack of one reply: in its channel, on its share of the budget, behind the fence of its lease."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bot import log
+from bot.model.run import Run
+from bot.slack.budget import Budget, Priority, Urgency
+from bot.slack.client import SlackClient, SlackError, UncertainError
+from bot.slack.reply.chunks import marker
+from bot.slack.reply.files import File
+from bot.slack.reply.record import Record
+
+logger = log.get(__name__)
+
+METADATA_TYPE = "das_bot_reply"
+
+
+class Line:
+    """Calls for one run's reply. `sleep` waits so many seconds between tries."""
+
+    def __init__(
+        self, client: SlackClient, run: Run, record: Record, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self.refusals = client.refusals
+        self._client = client
+        self._run = run
+        self._record = record
+        self._sleep = sleep
+
+    @property
+    def budget(self) -> Budget:
+        """What paces the calls."""
+        return self._client.budget
+
+    @property
+    def channel(self) -> str:
+        """Where the reply is."""
+        return self._run.question.thread.channel
+
+    async def write(
+        self,
+        method: str,
+        priority: Urgency,
+        make: Callable[[], dict[str, Any]],
+        *,
+        on_answer: Callable[[dict[str, Any]], None] | None = None,
+        once: bool = False,
+    ) -> dict[str, Any]:
+        """One write that is not repeated; see `SlackClient.call`."""
+        try:
+            return await self._client.call(
+                method, self.channel, priority, self._run.id, make, on_answer, self._record.fence, once=once
+            )
+        finally:
+            self._record.written()
+
+    async def insist(
+        self, method: str, priority: Urgency, make: Callable[[], dict[str, Any]], *, tries: int
+    ) -> dict[str, Any]:
+        """A write that may be repeated without harm."""
+        try:
+            return await self._client.insist(
+                method,
+                self.channel,
+                priority,
+                self._run.id,
+                make,
+                tries=tries,
+                sleep=self._sleep,
+                before=self._record.fence,
+            )
+        finally:
+            self._record.written()
+
+    def new_message(self, number: int) -> dict[str, Any]:
+        """Arguments of chat.postMessage beside the payload; by the metadata the message is found again."""
+        return {
+            "thread_ts": self._run.question.thread.thread_ts,
+            "unfurl_links": False,
+            "unfurl_media": False,
+            "metadata": {
+                "event_type": METADATA_TYPE,
+                "event_payload": {"run": self._run.id, "message": number},
+            },
+        }
+
+    async def find(self, number: int) -> str:
+        """The ts of message `number`, whose post or start has an unknown fate; "" when it is not in the thread.
+
+        Raises:
+            UncertainError: when Slack does not tell. Not known is not "not there".
+        """
+        thread_ts = self._run.question.thread.thread_ts
+        try:
+            response = await self._client.insist(
+                "conversations.replies",
+                self.channel,
+                Priority.FIRST_WORDS,
+                self._run.id,
+                lambda: {
+                    "ts": thread_ts,
+                    "oldest": f"{self._run.accepted_at - 60:.6f}",
+                    "limit": 200,
+                    "include_all_metadata": True,
+                },
+                sleep=self._sleep,
+            )
+        except UncertainError:
+            raise
+        except SlackError as error:
+            logger.warning("cannot look for a post", run=self._run.reference, reason=str(error))
+            return ""
+        wanted, streamed = {"run": self._run.id, "message": number}, marker(self._run.id, number)
+        for message in response.get("messages", []):
+            posted = (message.get("metadata") or {}).get("event_payload") == wanted
+            # A stream has no metadata; what it was opened with bears the run's name.
+            if (
+                posted
+                or f'"stream-{streamed}"' in (blocks := json.dumps(message.get("blocks")))
+                or (f'"{streamed}-begin"' in blocks)
+            ):
+                return str(message["ts"])
+        return ""
+
+    async def remove(self, ts: str) -> None:
+        """Take a message away."""
+        try:
+            await self._client.call(
+                "chat.delete", self.channel, Priority.FIRST_WORDS, self._run.id, lambda: {"ts": ts}
+            )
+        except SlackError as error:
+            logger.warning("old message not removed", run=self._run.reference, reason=str(error))
+
+    async def upload(self, files: list[File]) -> None:
+        """Put files into the thread, all in one message, once. A failure is logged and told nobody."""
+        try:
+            sent = [{"id": await self._send(file), "title": file.title} for file in files]
+            await self.write(
+                "files.completeUploadExternal",
+                Priority.TOOL,
+                lambda: {"files": json.dumps(sent), "thread_ts": self._run.question.thread.thread_ts},
+            )
+        except SlackError as error:
+            logger.error("files not attached", run=self._run.reference, reason=str(error))
+
+    async def _send(self, file: File) -> str:
+        content = file.text.encode()
+        answer = await self.insist(
+            "files.getUploadURLExternal",
+            Priority.TOOL,
+            lambda: {"filename": file.name, "length": len(content)},
+            tries=3,
+        )
+        await self._client.upload(str(answer["upload_url"]), content)
+        return str(answer["file_id"])
