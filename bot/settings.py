@@ -167,6 +167,12 @@ class Settings(BaseSettings):
         le=5000,
         description="Threads one process takes at once, waiting ones included; a dead process's come on top",
     )
+    max_waiting: int = Field(
+        500,
+        ge=1,
+        le=100_000,
+        description="Questions of the workspace that may wait to be asked; more are refused politely",
+    )
     drain_seconds: float = Field(
         60, ge=0, le=1800, description="Seconds running answers may go on after SIGTERM"
     )
@@ -213,7 +219,10 @@ class Settings(BaseSettings):
     @field_validator("slack_signing_secret")
     @classmethod
     def _signing_secret(cls, value: SecretStr) -> SecretStr:
-        return _sendable(value)
+        # A shorter one, of which a part was not copied, would refuse every request of Slack's.
+        if not re.fullmatch(r"[0-9a-f]{32}|", value.get_secret_value()):
+            raise ValueError("must be 32 digits from 0 to f; copy the Signing Secret from 'Basic Information'")
+        return value
 
     @field_validator("agent_concurrency", mode="before")
     @classmethod

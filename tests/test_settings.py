@@ -9,6 +9,7 @@ import pytest
 from bot.settings import Settings, SettingsError, load
 
 BOT, APP = "xoxb-1234567890-abcdefghij", "xapp-1-A0123456789-abcdefghij"
+SECRET = "5e" * 16
 GOOD = f"SLACK_BOT_TOKEN={BOT}\nSLACK_APP_TOKEN={APP}\n"
 
 
@@ -66,7 +67,7 @@ def test_what_is_missing(tmp_path: Path) -> None:
     assert problems(tmp_path, f"SLACK_BOT_TOKEN={BOT}")[0].startswith(
         "SLACK_APP_TOKEN or SLACK_SIGNING_SECRET"
     )
-    assert not read(tmp_path, f"SLACK_BOT_TOKEN={BOT}\nSLACK_SIGNING_SECRET=abc").socket_mode
+    assert not read(tmp_path, f"SLACK_BOT_TOKEN={BOT}\nSLACK_SIGNING_SECRET={SECRET}").socket_mode
     assert read(tmp_path, "", slack=False).das_agent_id == ""
     assert load(tmp_path / "absent", slack=False).port == 3000
 
@@ -81,10 +82,10 @@ def test_empty_means_not_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "4000")
     # A secret mounted as a file ends with a line end.
-    monkeypatch.setenv("SLACK_SIGNING_SECRET", "0123456789abcdef\n")
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", f"{SECRET}\n")
     settings = read(tmp_path, GOOD + "PORT=5000\n")
     assert settings.port == 4000
-    assert settings.slack_signing_secret.get_secret_value() == "0123456789abcdef"
+    assert settings.slack_signing_secret.get_secret_value() == SECRET
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,8 @@ def test_the_credentials_chain_finds_its_names(tmp_path: Path, monkeypatch: pyte
         ("SLACK_BOT_TOKEN", "xoxb-hunter2 more"),
         ("SLACK_APP_TOKEN", "xapp-hunter2…"),
         ("SLACK_SIGNING_SECRET", "hunter2 hunter2"),
+        ("SLACK_SIGNING_SECRET", "hunter2" + "0" * 25),
+        ("SLACK_SIGNING_SECRET", "e" * 31),
         ("DAS_ENDPOINT", "ftp://u:hunter2@host"),
         ("DAS_ENDPOINT", "https://"),
         ("SLACK_API_URL", "https://u:hunter2@host:port"),
@@ -170,9 +173,9 @@ def test_no_error_shows_a_value(tmp_path: Path, name: str, value: str) -> None:
 
 
 def test_no_secret_in_the_representation(tmp_path: Path) -> None:
-    settings = read(tmp_path, GOOD + "SLACK_SIGNING_SECRET=hunter2\nREDIS_URL=redis://:hunter2@host/0\n")
+    settings = read(tmp_path, GOOD + f"SLACK_SIGNING_SECRET={SECRET}\nREDIS_URL=redis://:hunter2@host/0\n")
     for text in (repr(settings), str(settings)):
-        assert BOT not in text and APP not in text and "hunter2" not in text
+        assert not any(secret in text for secret in (BOT, APP, SECRET, "hunter2"))
 
 
 @pytest.mark.parametrize("value", [",", " , ,"])

@@ -29,7 +29,7 @@ from bot.upstream.credentials import StaticCredentials
 
 RATE = 200
 """Events per second."""
-SECRET = "bench-signing-secret"
+SECRET = "be" * 16
 CHANNEL, USER = "C0DBOPS001", "U0ANA00001"
 
 
@@ -101,6 +101,7 @@ async def measure(duration: float) -> dict[str, Any]:
                 host="127.0.0.1",
                 port=0,
                 max_runs=1,
+                max_waiting=100_000,
                 drain_seconds=0,
             )
             credentials = StaticCredentials(Credentials("bench", "bench"))

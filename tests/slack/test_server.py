@@ -11,7 +11,7 @@ from bot.demo.workspace.http_delivery import signature
 from bot.slack import server
 
 ANA, OPS = "U0ANA00001", "C0DBOPS001"
-SECRET = b"demo-signing-secret"
+SECRET = b"d0" * 16
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ class Workspace:
         rates: Mapping[str, float] | None = None,
         redelivery_delays: Sequence[float] = REDELIVERY_DELAYS_SECONDS,
         ack_deadline: float = ACK_DEADLINE_SECONDS,
-        signing_secret: str = "demo-signing-secret",
+        signing_secret: str = "d0" * 16,
         bot_token: str = "xoxb-demo-workspace-bot",
         app_token: str = "xapp-demo-workspace-app",
         event_url: str | None = None,
