@@ -161,7 +161,8 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         stack.push_async_callback(notices.aclose)
 
         lives = Lives(int(settings.run_retention_days * DAY), int(settings.session_retention_days * DAY))
-        runs, sessions = Runs(redis, lives), Sessions(redis, lives)
+        sessions = Sessions(redis, lives)
+        runs = Runs(redis, lives, most_of_all=settings.max_waiting)
         access = Access(
             team, enterprise, settings.allowed_channels, settings.allowed_users, settings.allow_external
         )
