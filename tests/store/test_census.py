@@ -23,8 +23,8 @@ def question(thread: str, ts: str) -> Question:
 async def test_the_figures_are_those_of_the_store(redis: Redis, runs: Runs) -> None:
     slots = Slots(redis)
     census = Census(redis, slots, "T1")
-    for thread, ts in (("1.0", "1.1"), ("1.0", "1.2"), ("2.0", "2.1")):
-        await runs.accept(question(thread, ts))
+    for name, ts in (("1.0", "1.1"), ("1.0", "1.2"), ("2.0", "2.1")):
+        await runs.accept(question(name, ts))
     [(entry, thread)] = await runs.next_entries(1, 10)
     lease = await runs.lease(entry, thread)
     assert lease
