@@ -12,6 +12,8 @@ from bot import app
 from bot.demo.workspace import NO_LIMITS, Workspace
 from bot.relay import worker
 from bot.settings import Settings, SettingsError
+from bot.upstream.acs3 import Credentials
+from bot.upstream.credentials import StaticCredentials
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ async def test_slack_away_at_start_is_waited_for(
 
 async def test_health_tells_the_truth(workspace: Workspace, given: dict[str, Any]) -> None:
     async with (
-        app.started(Settings(**given)) as running,
+        app.started(Settings(**given), StaticCredentials(Credentials("id", "secret"))) as running,
         aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session,
     ):
 
@@ -82,7 +84,7 @@ async def test_health_tells_the_truth(workspace: Workspace, given: dict[str, Any
             async with session.get("/readyz") as response:
                 return response.status, await response.json()
 
-        assert await ready() == (200, {"ok": True, "redis": True, "slack": True})
+        assert await ready() == (200, {"ok": True, "redis": True, "slack": True, "credentials": True})
         workspace.drop_sockets()
         async with asyncio.timeout(2):
             while (await ready())[1]["slack"]:  # noqa: ASYNC110
@@ -90,6 +92,50 @@ async def test_health_tells_the_truth(workspace: Workspace, given: dict[str, Any
         assert (await ready())[0] == 503
         async with session.get("/healthz") as response:
             assert response.status == 200
+        async with session.get("/metrics") as response:
+            assert 'das_bot_ready{part="slack"} 0.0' in await response.text()
+
+
+async def test_metrics_have_a_port_of_their_own_where_one_is_given(given: dict[str, Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = Settings(**(given | {"metrics_port": port}))
+    async with app.started(settings) as running, aiohttp.ClientSession() as session:
+        for at, status in ((running.port, 404), (port, 200)):
+            async with session.get(f"http://127.0.0.1:{at}/metrics") as response:
+                assert response.status == status
+        async with session.post(f"http://127.0.0.1:{port}/slack/events") as response:
+            assert response.status == 404
+
+
+async def test_metrics_can_be_switched_off(given: dict[str, Any]) -> None:
+    settings = Settings(**(given | {"metrics_port": "off"}))
+    async with app.started(settings) as running, aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{running.port}/metrics") as response:
+            assert response.status == 404
+
+
+async def test_a_redis_that_is_full_at_start_is_no_reason_not_to_start(
+    given: dict[str, Any], make_fleet: Any
+) -> None:
+    fleet = make_fleet("redis")
+    port = fleet.start()
+    fleet.client(port).config_set("maxmemory", 1)
+    async with app.started(Settings(**(given | {"redis_url": f"redis://127.0.0.1:{port}"}))):
+        pass
+
+
+async def test_a_redis_that_refuses_a_right_ends_it(given: dict[str, Any], make_fleet: Any) -> None:
+    fleet = make_fleet("redis")
+    port = fleet.start()
+    rights = ["+info", "+exists", "+ping"]
+    fleet.client(port).acl_setuser("few", enabled=True, passwords=["+pw"], keys=["*"], commands=rights)
+    settings = Settings(**(given | {"redis_url": f"redis://few:pw@127.0.0.1:{port}"}))
+    with pytest.raises(
+        SettingsError, match=r"REDIS_URL: the server refuses us.* the README has the ACL rule"
+    ):
+        async with app.started(settings):
+            pass
 
 
 async def test_health_is_served_while_redis_is_away(given: dict[str, Any]) -> None:
@@ -108,7 +154,8 @@ async def test_health_is_served_while_redis_is_away(given: dict[str, Any]) -> No
                 try:
                     async with session.get(f"http://127.0.0.1:{port}/readyz") as response:
                         assert response.status == 503
-                        assert await response.json() == {"ok": False, "redis": False, "slack": False}
+                        parts = {"ok": False, "redis": False, "slack": False, "credentials": False}
+                        assert await response.json() == parts
                         break
                 except aiohttp.ClientConnectorError:
                     await asyncio.sleep(0.01)
