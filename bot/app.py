@@ -172,7 +172,7 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         choices = Choices(redis)
         agents = Agents(settings, choices.of)
         slots = Slots(redis)
-        stack.push_async_callback(_end, asyncio.create_task(Census(redis, slots).run()))
+        stack.push_async_callback(_end, asyncio.create_task(Census(redis, slots, team).run()))
         parts = Parts(
             backends,
             sessions,
