@@ -110,9 +110,12 @@ async def test_metrics_have_a_port_of_their_own_where_one_is_given(given: dict[s
 
 async def test_metrics_can_be_switched_off(given: dict[str, Any]) -> None:
     settings = Settings(**(given | {"metrics_port": "off"}))
-    async with app.started(settings) as running, aiohttp.ClientSession() as session:
-        async with session.get(f"http://127.0.0.1:{running.port}/metrics") as response:
-            assert response.status == 404
+    async with (
+        app.started(settings) as running,
+        aiohttp.ClientSession(f"http://127.0.0.1:{running.port}") as session,
+        session.get("/metrics") as response,
+    ):
+        assert response.status == 404
 
 
 async def test_a_redis_that_is_full_at_start_is_no_reason_not_to_start(
