@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -186,6 +187,27 @@ def replay(
         if len(payloads) > 1:
             console.rule(f"message {number} of {len(payloads)}")
         console.print(terminal.blocks(payload))
+
+
+@cli.command()
+def gallery(
+    file: Annotated[Path, typer.Argument(help="Where the page is written.")] = Path("das-bot-gallery.html"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what Slack is given as JSON instead.")
+    ] = False,
+) -> None:
+    """Draw every state of a reply on one page, as the demo's page would."""
+    from bot.gallery.page import page
+    from bot.gallery.scenes import pictures
+
+    if as_json:
+        print(json.dumps([asdict(picture) for picture in pictures()], ensure_ascii=False, indent=1))
+        return
+    try:
+        file.write_text(page(pictures()), "utf-8")
+    except OSError as error:
+        _exit(SettingsError([f"FILE: {file} cannot be written ({error.strerror})"]))
+    print(f"Open {file.absolute().as_uri()} in a browser.")
 
 
 async def _fold(data: bytes) -> tuple[Answer, Ending, str]:

@@ -59,6 +59,7 @@ def _body(answer: Answer) -> list[RenderableType]:
     parts = _calls(answer)
     if answer.has_text:
         parts += [*([Text()] if parts else []), Markdown(redact(answer.text)), Text()]
+    parts += [Text(redact(f"· {each.title} {each.url}"), style="dim") for each in answer.sources]
     return parts
 
 

@@ -33,19 +33,17 @@ _TOOL_MOST, _OPTION_MOST = 80, 200
 
 
 def ask_blocks(answer: Answer, run_id: str, version: int, language: Language, console: str) -> list[Block]:
-    """The blocks above the folds of a paused answer: nothing when it asks nothing."""
+    """What a paused answer asks, with the buttons that let it go on: nothing when it asks nothing.
+
+    The first block holds the question.
+    """
+    block_id = f"ask-{run_id}-{version}"
     if answer.approval:
-        return _approval(answer.approval, run_id, language, console)
+        going_on = button("run_continue", say("b_continue", language), run_id, "primary")
+        return [*_approval(answer.approval, run_id, language, console), actions(block_id, [going_on])]
     if answer.interrupt:
-        return _interrupt(answer.interrupt, run_id, version, language)
+        return _interrupt(answer.interrupt, run_id, block_id, language)
     return []
-
-
-def ask_buttons(answer: Answer, run_id: str, language: Language) -> list[Block]:
-    """The buttons that let a paused answer go on, beside the usual ones."""
-    if not answer.approval:
-        return []
-    return [button("run_continue", say("b_continue", language), run_id, "primary")]
 
 
 def _approval(asked: ApprovalAsked, run_id: str, language: Language, console: str) -> list[Block]:
@@ -62,7 +60,7 @@ def _approval(asked: ApprovalAsked, run_id: str, language: Language, console: st
     return [*blocks, context(say("decide", language, url=console))]
 
 
-def _interrupt(asked: InterruptRaised, run_id: str, version: int, language: Language) -> list[Block]:
+def _interrupt(asked: InterruptRaised, run_id: str, block_id: str, language: Language) -> list[Block]:
     options = [_one_line(option, _OPTION_MOST) or "…" for option in asked.options]
     message = _fitting(asked.message) or say("paused", language)
     lines = [f"{say('asks', language)} {message}"]
@@ -83,7 +81,7 @@ def _interrupt(asked: InterruptRaised, run_id: str, version: int, language: Lang
             button(f"run_answer_{place}", shortened(option, limits.BUTTON), f"{run_id}:{place}")
             for place, option in enumerate(shown)
         ]
-        blocks.append(actions(f"ask-{run_id}-{version}", buttons))
+        blocks.append(actions(block_id, buttons))
     return [*blocks, context(say("choose" if shown else "answer_here", language))]
 
 

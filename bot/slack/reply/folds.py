@@ -74,15 +74,17 @@ class Folds:
         for each in limits.PREVIEWS:
             first = self._thoughts(*thoughts, each)
             folds = [self._fold(answer, item, each) for item in shown]
-            first += self._summary(answer, items[: len(items) - len(shown)], limits.SECTION)
-            if size(first) + sum(fold.size for fold in folds) <= room:
+            left = room - size(first) - sum(fold.size for fold in folds)
+            older = self._summary(answer, items[: len(items) - len(shown)], left)
+            if size(older) <= left:
                 self.hides = len(items) > len(shown) or any(fold.is_cut for fold in folds)
-                return first + [fold.block for fold in folds]
+                return first + older + [fold.block for fold in folds]
         for fewer in range(1, len(folds)):
             rest = folds[fewer:]
-            first = self._summary(answer, items[: len(items) - len(rest)], limits.SECTION)
-            if size(first) + sum(fold.size for fold in rest) <= room:
-                return first + [fold.block for fold in rest]
+            left = room - sum(fold.size for fold in rest)
+            older = self._summary(answer, items[: len(items) - len(rest)], left)
+            if size(older) <= left:
+                return older + [fold.block for fold in rest]
         return self._summary(answer, items, room)
 
     def _thoughts(self, text: str, total: int, most: int) -> list[Block]:

@@ -14,7 +14,7 @@ from bot.model.ending import Ending, Progress
 from bot.model.question import Language
 from bot.model.run import State
 from bot.slack.reply import limits, sources
-from bot.slack.reply.asks import CONSOLE, ask_blocks, ask_buttons
+from bot.slack.reply.asks import CONSOLE, ask_blocks
 from bot.slack.reply.blocks import Block, actions, alert, button, context
 from bot.slack.reply.characters import shortened
 from bot.slack.reply.folds import call_name, step_name
@@ -101,11 +101,8 @@ def ended(page: Page, frame: Frame, ending: Ending, answer: Answer, footer: str)
     blocks.append(context(footer))
     if ending.state is State.ANSWERED:
         blocks.append(_feedback(frame))
-    if ending.state is State.PAUSED:
-        going_on = ask_buttons(answer, frame.run_id, frame.language)
-        blocks.append(_actions(frame, [*going_on, _new_session(frame)]))
-    else:
-        blocks.append(_actions(frame, [_again(frame), _new_session(frame)]))
+    again = [] if ending.state is State.PAUSED else [_again(frame)]
+    blocks.append(_actions(frame, [*again, _new_session(frame)]))
     # Who only hears the notification has to learn what is asked.
     return _payload(page, blocks, str(asks[0]["text"]["text"]) if asks else note)
 

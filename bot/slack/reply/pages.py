@@ -135,7 +135,9 @@ class Pages:
                 page.table = []
         elif _is_table_rule(line) and len(page.lines) > 1 and "|" in page.lines[-2]:
             self._open_table(line)
-        if not page.fence and not page.table and not line.strip():
+        is_blank = not line.strip()
+        # Not below a heading: it belongs to what follows.
+        if is_blank and not page.fence and not page.table and page.is_run:
             page.cut_at = len(page.lines)
 
     def _open_table(self, rule: str) -> None:
