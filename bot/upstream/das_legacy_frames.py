@@ -22,7 +22,7 @@ from bot.model.event import (
     Unknown,
     Usage,
 )
-from bot.upstream.values import Frame, document, folded, mapping, number, parsed, string
+from bot.upstream.values import Frame, document, folded, mapping, number, parsed, string, text_of
 
 MESSAGE_ID = "answer"
 """The service has no ids of messages; a run has one."""
@@ -59,7 +59,7 @@ class LegacyFrames:
     def _read(self, fields: Frame) -> list[Event]:
         kind = string(fields.get("event"))
         meta = folded(mapping(fields.get("metadata")))
-        answer = string(fields.get("answer")) or document(fields.get("answer"))
+        answer = text_of(fields.get("answer"))
         events = self._named(string(fields.get("id")))
         code = string(meta.get("code")) or string(fields.get("code"))
         if kind.lower() == "error" or (not answer and code.lower() not in NO_ERROR):

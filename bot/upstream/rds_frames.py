@@ -26,7 +26,7 @@ from bot.model.event import (
     Unknown,
 )
 from bot.upstream.rds_parts import ToolCalls, sources
-from bot.upstream.values import Frame, document, first, folded, mapping, parsed, string
+from bot.upstream.values import Frame, document, first, folded, mapping, parsed, string, text_of
 
 MESSAGES = ("message", "agentmessage", "")
 ENDS = ("workflowfinished", "finish", "messageend")
@@ -60,9 +60,9 @@ class RdsFrames:
             return [Unknown(string(frame.get("Event")))]
 
     def rest(self) -> list[Event]:
-        """What is known only at the stream's end: the decisions it waits for."""
-        waiting, self._approvals = list[Event](self._approvals.values()), {}
-        return waiting
+        """What is known only at the stream's end: the decision it waits for."""
+        waiting, self._approvals = list(self._approvals.values()), {}
+        return [_together(waiting)] if waiting else []
 
     def _named(self, fields: Frame) -> list[Event]:
         """The service's names for the run, told when the first is known and again when one changes."""
@@ -79,7 +79,7 @@ class RdsFrames:
     def _read(self, fields: Frame) -> list[Event]:
         kind = string(fields.get("event"))
         name = kind.replace("_", "").lower()
-        answer = string(fields.get("answer")) or document(fields.get("answer"))
+        answer = text_of(fields.get("answer"))
         if name == "error" or (not kind and not answer and first(fields, "code")):
             return [_error(fields, answer)]
         if _is_approval(name, fields):
@@ -91,8 +91,8 @@ class RdsFrames:
             self._text = [answer]
             return [TextMessageReplaced(self._message(), answer)]
         if name in ENDS:
-            unsaid = answer if answer.strip() not in "".join(self._text) else ""
-            return [*self._said(unsaid), *self.rest(), RunFinished(self._names.run_id)]
+            is_new = answer.strip() not in "".join(self._text) and isinstance(parsed(answer), str)
+            return [*self._said(answer if is_new else ""), *self.rest(), RunFinished(self._names.run_id)]
         if name in SILENT:
             return []
         return self._aside(kind, name, answer, fields)
@@ -157,6 +157,20 @@ class RdsFrames:
             string(fields.get("description")),
         )
         return []
+
+
+def _together(asked: list[ApprovalAsked]) -> ApprovalAsked:
+    """Requests of one round as one: they are decided on together, and any of their ids lets the run go on."""
+    if len(asked) == 1:
+        return asked[0]
+    arguments = [{"tool": one.tool, "arguments": parsed(one.arguments)} for one in asked]
+    return ApprovalAsked(
+        asked[0].call_id,
+        asked[0].round_id,
+        ", ".join(dict.fromkeys(one.tool for one in asked)),
+        document(arguments),
+        "\n".join(one.description for one in asked if one.description),
+    )
 
 
 def _is_approval(name: str, fields: Frame) -> bool:

@@ -23,7 +23,7 @@ from bot.upstream.errors import UpstreamError
 from bot.upstream.halves import Halves
 from bot.upstream.rds_frames import RdsFrames
 from bot.upstream.refusals import may_retry
-from bot.upstream.values import document, first, parsed, string
+from bot.upstream.values import first, parsed, string, text_of
 
 Record = dict[str, Any]
 
@@ -158,7 +158,7 @@ class Recorded:
         return [*found, *self._new_text(message_id, record)]
 
     def rest(self) -> list[Event]:
-        """The decisions it waits for."""
+        """The decision it waits for."""
         return [*self._approvals, *self._frames.rest()]
 
     def _keep(self, event: Event) -> bool:
@@ -180,8 +180,7 @@ class Recorded:
 
     def _new_text(self, message_id: str, record: Record) -> list[Event]:
         """The record holds the answer as a whole; should its events hold more, that is the answer."""
-        answer = string(record.get("answer")) or document(record.get("answer"))
-        known, self._text = self._text, max(answer, "".join(self._said), key=len)
+        known, self._text = self._text, max(text_of(record.get("answer")), "".join(self._said), key=len)
         if self._text == known:
             return []
         if self._text.startswith(known):

@@ -69,6 +69,11 @@ def mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def text_of(value: Any) -> str:
+    """What a field that should hold text says; should it hold something else, that as JSON, rather than nothing."""
+    return string(value) or (document(value) if value else "")
+
+
 def parsed(value: Any) -> Any:
     """A value, or what it holds when it is JSON in a string; a string that is no JSON stays one."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):

@@ -188,12 +188,27 @@ def pending(
     return frame(event, CallId=call_id, RoundId="r", ApprovalStatus=status, ToolName="Modify", **fields)
 
 
-def test_decisions_it_waits_for_are_told_at_the_end() -> None:
-    asked = pending("k1", ToolArguments={"a": 1}, Description="Set a"), pending("k2", None)
-    events = [ApprovalAsked("k1", "r", "Modify", '{"a": 1}', "Set a"), ApprovalAsked("k2", "r", "Modify")]
-    assert read(*asked) == events
-    assert read(*asked, frame("workflow_finished")) == [*events, RunFinished("t1")]
-    assert read(asked[0], frame("message", "So.")) == [said("So."), events[0]]
+def test_a_decision_it_waits_for_is_told_at_the_end() -> None:
+    asked = pending("k1", ToolArguments={"a": 1}, Description="Set a")
+    event = ApprovalAsked("k1", "r", "Modify", '{"a": 1}', "Set a")
+    assert read(asked) == read(pending("k1", None, ToolArguments={"a": 1}, Description="Set a")) == [event]
+    assert read(asked, frame("workflow_finished")) == [event, RunFinished("t1")]
+    assert read(asked, frame("message", "So.")) == [said("So."), event]
+
+
+def test_what_is_decided_together_is_asked_together() -> None:
+    first = pending("k1", ToolArguments={"a": 1}, Description="Set a")
+    second = {**pending("k2", Description="Save b"), "ToolName": "Backup"}
+    assert read(first, second, pending("k3")) == [
+        ApprovalAsked(
+            "k1",
+            "r",
+            "Modify, Backup",
+            '[{"tool": "Modify", "arguments": {"a": 1}}, {"tool": "Backup", "arguments": ""},'
+            ' {"tool": "Modify", "arguments": ""}]',
+            "Set a\nSave b",
+        )
+    ]
 
 
 def test_a_decision_made_meanwhile_is_not_waited_for() -> None:
