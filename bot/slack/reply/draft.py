@@ -162,7 +162,7 @@ class Draft:
         if number < min(len(sealed), _BODY):
             return sealed[number], self._pages.items[number]
         room = _HALF if number == _BODY else limits.PAGE if number else limits.PAGE - limits.FOLDS_LEAST
-        text = self._pages.text(self._safe.tail(), room, closed=closed)
+        text = self._pages.text(self._safe.tail(is_closed=closed), room, closed=closed)
         if len(sealed) > _BODY:
             # The page before the last comes along: the last one may hold a single line.
             text = f"{sealed[-1]}\n\n{text}".strip()

@@ -157,8 +157,11 @@ class SafeText:
         self._raw = self._half = ""
         return [self._line(rest) or ""] if rest else []
 
-    def tail(self) -> str:
-        """The incomplete last line as far as it can be shown: not its last word, nor half a table row."""
+    def tail(self, *, is_closed: bool = True) -> str:
+        """The incomplete last line as far as it can be shown: not its last word, nor half a table row.
+
+        With `is_closed`, code and bold text that are open at its end are closed there.
+        """
         if self._state.pem or not self._raw or self._raw.lstrip().startswith(("|", "```", "~~~")):
             return ""
         if secrets.has_extra():
@@ -169,7 +172,7 @@ class SafeText:
         before, self._state = self._state, replace(self._state)
         safe = self._line(shown) or ""
         is_code, self._state = bool(self._state.fence), before
-        return safe if is_code else closed(safe)
+        return closed(safe) if is_closed and not is_code else safe
 
     def _cut_long(self, line: str, settled: list[str]) -> str:
         """Settle a line that is too long to wait for in pieces; returns what remains of it."""
