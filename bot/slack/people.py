@@ -18,6 +18,7 @@ logger = log.get(__name__)
 
 _LOOKUP_SECONDS = 1.5
 """Longest wait for a profile: Slack gives 3 s for the ack of a click or command, and the store needs some of them."""
+_DRAIN_SECONDS = 1.0
 _LIFE = 600.0
 """Seconds a profile is believed: so long somebody who is no admin any more still counts as one."""
 _MOST = 2_000
@@ -108,11 +109,12 @@ class People:
         return user == run.question.user or await self.is_admin(user)
 
     async def aclose(self) -> None:
-        """End the lookups under way."""
+        """End the lookups under way. One that Slack does not answer ends with the client's connections."""
         lookups = list(self._lookups.values())
         for lookup in lookups:
             lookup.cancel()
-        await asyncio.gather(*lookups, return_exceptions=True)
+        if lookups:
+            await asyncio.wait(lookups, timeout=_DRAIN_SECONDS)
 
     def _is_ours(self, person: Person) -> bool:
         return person.home in {self._access.team, self._access.enterprise} - {""}

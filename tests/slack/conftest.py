@@ -11,11 +11,13 @@ from redis.asyncio import Redis
 
 from bot.app import Running, started
 from bot.demo.das import DEMO_CREDENTIAL, SimulatedDas
+from bot.demo.rds import SimulatedRds
 from bot.demo.workspace import NO_LIMITS, Command, Workspace
 from bot.demo.workspace.messages import Message
 from bot.model.run import State
 from bot.relay import worker
 from bot.settings import Settings
+from bot.slack.intake import messages
 from bot.slack.intake.commands import COMMANDS
 from bot.store import keys
 from bot.upstream.acs3 import Credentials
@@ -32,6 +34,7 @@ class House:
     das: SimulatedDas
     redis: Redis
     settings: dict[str, Any]
+    rds: SimulatedRds | None = None
     bot: Running | None = None
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -83,6 +86,12 @@ class House:
             while not await holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
+    async def run_id(self, number: int = 0) -> str:
+        """The id of a run; the oldest is number 0."""
+        names = [str(name) async for name in self.redis.scan_iter(keys.run("*"))]
+        at = {name: float(str(await self.redis.hget(name, "accepted_at"))) for name in names}
+        return sorted(names, key=lambda name: at[name])[number].removeprefix(keys.run(""))
+
     async def private_line(self, user: str, channel: str, count: int = 1) -> Message:
         """The newest private line to somebody, once they got exactly so many."""
 
@@ -111,12 +120,13 @@ MakeHouse = Callable[..., Awaitable[House]]
 
 @pytest.fixture
 async def make_house(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeHouse]:
-    """Builds houses; `pace` is the agent's. The bot in them is yet to be started."""
+    """Builds houses; `pace` is the agents', `rds` whether there is RDS Copilot. The bot is yet to be started."""
     # A worker ends with its last look for work, which takes as long as this when there is none.
     monkeypatch.setattr(worker, "READ_MS", 20)
+    monkeypatch.setattr(messages, "_SECOND_LOOK_SECONDS", 0)
     async with AsyncExitStack() as stack:
 
-        async def make(pace: float = 0, **options: Any) -> House:
+        async def make(pace: float = 0, rds: bool = False, **options: Any) -> House:
             commands = [Command(name, text, hint, should_escape=True) for name, hint, text in COMMANDS]
             workspace = Workspace(rates=NO_LIMITS, commands=commands, **options)
             await workspace.start()
@@ -138,6 +148,11 @@ async def make_house(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncI
                 "drain_seconds": 0,
             }
             house = House(workspace, das, redis, settings)
+            if rds:
+                house.rds = SimulatedRds(pace=pace)
+                await house.rds.start()
+                stack.push_async_callback(house.rds.stop)
+                settings["rds_endpoint"] = house.rds.url
             await stack.enter_async_context(house.stack)
             return house
 

@@ -69,17 +69,6 @@ async def test_a_new_session_begins_with_the_next_question(house: Any) -> None:
     assert first["session_id"] != second["session_id"] != ""
 
 
-@pytest.mark.parametrize("rating", ["like", "dislike"])
-async def test_thumbs_are_kept_with_the_run(house: Any, rating: str) -> None:
-    _, reply, _ = await asked(house)
-    run_id = reply.metadata["event_payload"]["run"]
-    done = await house.workspace.click(BEN, OPS, reply.ts, "answer_feedback", value=f"{rating}:{run_id}")
-    assert done.ok
-    assert (await house.private_line(BEN, OPS)).text == "Thank you, noted."
-    (run,) = await house.runs()
-    assert run[f"rating:{BEN}"] == rating
-
-
 @pytest.mark.parametrize("action", ["run_again", "session_new", "answer_feedback"])
 @pytest.mark.parametrize("value", ["", "feedfacefeedface", "like:feedface", "*", "x" * 2000])
 async def test_a_forged_or_expired_run_is_over(house: Any, action: str, value: str) -> None:

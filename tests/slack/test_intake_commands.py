@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from bot.slack.intake import commands
+from bot.slack.people import People
 
 ANA, BEN, OPS, RANDOM, DM = "U0ANA00001", "U0BEN00001", "C0DBOPS001", "C0RANDOM01", "D0ANA00001"
 
@@ -71,8 +73,12 @@ async def test_the_write_comes_before_the_ack(house: Any) -> None:
         ("/das-ask", "@das", "Usage: `/das-ask <question>`"),
         ("/das-diagnose", "", "Usage: `/das-diagnose <instance>"),
         ("/das-diagnose", "everything is slow", "Usage: `/das-diagnose <instance>"),
-        ("/das-help", "", "*Ask the database agent*"),
-        ("/das-help", "me", "*Ask the database agent*"),
+        ("/das-help", "", "*Ask the database agents*"),
+        ("/das-help", "me", "*Ask the database agents*"),
+        ("/rds-ask", "", "Usage: `/rds-ask <question>`"),
+        ("/rds-diagnose", "slow", "Usage: `/rds-diagnose <instance>"),
+        ("/rds-ask", "why?", "`rds` is not set up here."),
+        ("/rds-diagnose", "rm-bp1abc 很慢", "此处未配置 `rds`"),
         ("/das-ask", "x" * 32_001, "The question has 32,001 characters"),
     ],
 )
@@ -121,13 +127,14 @@ async def test_a_command_while_redis_is_away_gets_a_private_sentence(
         except ConnectionRefusedError as error:
             raise RedisAway(str(error)) from error
 
-    monkeypatch.setattr(commands, "_STORE_SECONDS", 0.02)
+    monkeypatch.setattr(commands, "_ACCEPT_SECONDS", 0.02)
     with monkeypatch.context() as patch:
         patch.setattr(Redis, "execute_command", away)
         done = await house.workspace.command(ANA, OPS, "/das-ask", "why?")
     assert done.ok
     text = done.response["text"]
-    assert text.startswith("Something went wrong on our side. Reference ")
+    # Redis may have taken it; only its answer is missing.
+    assert text.startswith("It is not certain that I noted your question.")
     reference = text.rsplit(" ", 1)[1]
     assert "hunter2" not in text and "xoxb" not in text and "Traceback" not in text
     log = "".join(capfd.readouterr())
@@ -147,3 +154,46 @@ async def test_an_outsider_s_command_is_refused_although_it_does_not_name_their_
     (run,) = await house.ended(1)
     assert run["state"] == "failed"
     assert root(house, "C0SHARED01") is None and not house.workspace.calls_of("chat.postMessage")
+
+
+@pytest.mark.parametrize("fault", ["full", "late"])
+async def test_a_command_that_fails_for_certain_says_so(
+    house: Any, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    async def full(*_: Any, **__: Any) -> Any:
+        raise ResponseError("OOM command not allowed")
+
+    async def late(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        if fault == "full":
+            patch.setattr(Redis, "execute_command", full)
+        else:
+            patch.setattr(commands, "_ANSWER_SECONDS", 0.02)
+            patch.setattr(People, "language", late)
+        command = "/das-ask" if fault == "full" else "/das-agent"
+        done = await house.workspace.command(ANA, OPS, command, "why?" if fault == "full" else "")
+    assert done.response["text"].startswith("Something went wrong on our side. Reference ")
+    await house.taken(0)
+
+
+async def test_each_service_has_commands_of_its_own(make_house: Any) -> None:
+    house = await make_house(rds=True)
+    await house.start()
+    await house.workspace.command(ANA, OPS, "/rds-diagnose", "rm-bp1demo0001 slow")
+    await house.workspace.until(lambda: root(house))
+    answer = await house.answer(OPS, root(house).ts)
+    assert "RDS Copilot" in str(answer.blocks)
+    house.workspace.say(ANA, OPS, "and yesterday?", answer.thread_ts)
+    await house.answer(OPS, answer.thread_ts, 2)
+    await house.workspace.command(ANA, DM, "/das-ask", "why is rm-bp1demo0001 slow?")
+    await house.workspace.until(lambda: root(house, DM))
+    answer = await house.answer(DM, root(house, DM).ts)
+    assert "RDS Copilot" not in str(answer.blocks)
+    runs = await house.ended(3)
+    assert [(run["backend"], run["asked_of"]) for run in runs] == [
+        ("rds", "rds"),
+        ("", "rds"),
+        ("das", "das"),
+    ]

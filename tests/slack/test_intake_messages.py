@@ -140,6 +140,7 @@ async def test_the_bots_own_words_start_nothing(house: Any) -> None:
     await house.answer(OPS, ts)
     house.workspace.edit(ANA, OPS, ts, "@das why is rm-bp1demo0001 so slow?")
     house.workspace.delete(ANA, OPS, ts)
+    house.workspace.delete(ANA, OPS, house.workspace.say(ANA, OPS, "lunch?"))
     await house.taken(1)
     subtypes = {e.payload["event"].get("subtype") for e in house.workspace.events}
     assert {"message_changed", "message_deleted"} <= subtypes

@@ -1,0 +1,177 @@
+"""Paused runs: those allowed let them go on, once; everybody else is told who may."""
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+
+from bot.demo.workspace.events import click_payload
+from bot.store import keys
+
+ANA, BEN, WANG = "U0ANA00001", "U0BEN00001", "U0WANG0001"
+OPS = "C0DBOPS001"
+
+
+async def paused(make_house: Any, backend: str, **settings: Any) -> tuple[Any, str, Any, str]:
+    """A house with a paused run of Ana's: the house, its thread, its reply and the run's id."""
+    house = await make_house()
+    await house.start(**settings)
+    ts = house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+    # As it stands now: who presses late sees it so still.
+    reply = copy.deepcopy(await house.answer(OPS, ts))
+    await house.ended(1)
+    run_id = await house.run_id()
+    # How a run comes to be paused is the relay's affair.
+    await house.redis.hset(keys.run(run_id), mapping={"state": "paused", "asked_of": backend})
+    return house, ts, reply, run_id
+
+
+async def press(house: Any, who: str, reply: Any, action: str, value: str, text: str = "Yes") -> None:
+    """Press a button that a paused reply has."""
+    payload = click_payload(
+        house.workspace.state, house.workspace.people[who], reply, "run_again", None, None
+    )
+    label = {"type": "plain_text", "text": text}
+    payload["actions"][0] |= {"action_id": action, "value": value, "text": label}
+    delivery = house.workspace._dispatcher.send("interactive", payload)
+    await house.workspace._dispatcher.finished(delivery)
+    assert delivery.acked
+
+
+async def record(house: Any, run_id: str) -> dict[str, str]:
+    found: dict[str, str] = await house.redis.hgetall(keys.run(run_id))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("settings", "who", "refusal"),
+    [
+        ({}, ANA, ""),
+        ({}, BEN, ""),  # An admin of the workspace.
+        ({}, WANG, f"Only <@{ANA}> or an admin can let this go on."),
+        ({"admin_users": frozenset({WANG})}, WANG, ""),
+        ({"admin_users": frozenset({WANG})}, BEN, f"Only <@{ANA}> or an admin can let this go on."),
+        ({"approver_users": frozenset({WANG})}, WANG, ""),
+        ({"approver_users": frozenset({WANG})}, ANA, f"Only <@{WANG}> can let this go on."),
+        ({"approver_users": frozenset({WANG})}, BEN, f"Only <@{WANG}> can let this go on."),
+    ],
+)
+async def test_who_may_let_a_run_go_on(
+    make_house: Any, settings: dict[str, Any], who: str, refusal: str
+) -> None:
+    house, _, reply, run_id = await paused(make_house, "rds", **settings)
+    await press(house, who, reply, "run_continue", run_id)
+    if refusal:
+        assert (await house.private_line(who, OPS)).text == refusal
+        await house.taken(1)
+        return
+    _, second = await house.taken(2)
+    assert second["resumes"] == run_id
+    # It goes on as the question of who asked: theirs to stop, and their cost.
+    assert (second["surface"], second["user"], second["backend"]) == ("resume", ANA, "rds")
+    assert second["text"] == "Decided, continue"
+    decision = await record(house, run_id)
+    assert decision["decided_by"] == who and float(decision["decided_at"]) > 1e9
+
+
+async def test_a_decision_counts_once(make_house: Any) -> None:
+    house, _, reply, run_id = await paused(make_house, "rds")
+    await asyncio.gather(*(press(house, ANA, reply, "run_continue", run_id) for _ in range(5)))
+    await house.taken(2)
+    await house.private_line(ANA, OPS, 4)
+    await press(house, BEN, reply, "run_continue", run_id)
+    assert (await house.private_line(BEN, OPS)).text == f"<@{ANA}> has decided that already; see below."
+    await house.taken(2)
+
+
+@pytest.mark.parametrize("state", ["answered", "running", "stopped"])
+async def test_only_a_paused_run_goes_on(make_house: Any, state: str) -> None:
+    house, _, reply, run_id = await paused(make_house, "rds")
+    await house.redis.hset(keys.run(run_id), "state", state)
+    await press(house, ANA, reply, "run_continue", run_id)
+    assert (await house.private_line(ANA, OPS)).text == "That run is already over."
+    assert len(await house.runs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "label", "text"),
+    [
+        (":0", "Restart it", "Restart it"),
+        (":24:Restart rm-bp1 now: really", "Restart rm-b…", "Restart rm-bp1 now: really"),
+    ],
+)
+async def test_an_option_is_the_answer(make_house: Any, value: str, label: str, text: str) -> None:
+    house, _, reply, run_id = await paused(make_house, "das")
+    number = value.split(":")[1]
+    await press(house, WANG, reply, f"run_answer_{number}", run_id + value, label)
+    await house.private_line(WANG, OPS)
+    await press(house, ANA, reply, f"run_answer_{number}", run_id + value, label)
+    _, second = await house.taken(2)
+    assert (second["text"], second["resumes"], second["backend"]) == (text, run_id, "das")
+
+
+@pytest.mark.parametrize(
+    ("backend", "resume", "who", "counts"),
+    [
+        ("das", True, ANA, True),
+        ("das", False, ANA, False),
+        ("rds", True, ANA, False),
+        ("das", True, WANG, False),
+    ],
+)
+async def test_words_in_the_thread_may_be_the_answer(
+    make_house: Any, backend: str, resume: bool, who: str, counts: bool
+) -> None:
+    house, ts, _, run_id = await paused(make_house, backend, das_resume=resume)
+    house.workspace.say(who, OPS, "restart it tonight", ts)
+    _, second = await house.taken(2)
+    house.workspace.replay_event()
+    await house.taken(2)
+    assert second["resumes"] == (run_id if counts else "")
+    assert (second["surface"], second["text"]) == ("resume" if counts else "thread", "restart it tonight")
+    assert (await record(house, run_id)).get("decided_by", "") == (who if counts else "")
+
+
+async def test_a_mention_answers_once_for_its_twins_and_later_words_are_questions(make_house: Any) -> None:
+    house, ts, reply, run_id = await paused(make_house, "das", das_resume=True)
+    house.workspace.say(ANA, OPS, "@das yes", ts)
+    await house.taken(2)
+    house.workspace.say(BEN, OPS, "no, wait", ts)
+    _, second, third = await house.taken(3)
+    assert (second["resumes"], third["resumes"]) == (run_id, "")
+    await press(house, BEN, reply, "run_answer_0", f"{run_id}:0")
+    assert (await house.private_line(BEN, OPS)).text.startswith(f"<@{ANA}> has decided that already")
+
+
+async def test_what_went_on_may_be_asked_again_only_by_those_who_decide(make_house: Any) -> None:
+    house, _, reply, run_id = await paused(make_house, "rds", approver_users=frozenset({WANG}))
+    await press(house, WANG, reply, "run_continue", run_id)
+    await house.taken(2)
+    resumed = await house.run_id(1)
+    await press(house, ANA, reply, "run_again", resumed)
+    assert (await house.private_line(ANA, OPS)).text == f"Only <@{WANG}> can let this go on."
+    await press(house, WANG, reply, "run_again", resumed)
+    *_, third = await house.taken(3)
+    assert (third["surface"], third["resumes"]) == ("again", run_id)
+
+
+async def test_a_change_that_was_approved_in_the_console_is_carried_out(make_house: Any) -> None:
+    """The whole way: RDS Copilot asks, somebody decides in its console, and the answer goes on where it stood."""
+    house = await make_house(rds=True)
+    await house.start(default_agent="rds", rds_tool_approval="manual")
+    ts = house.workspace.say(ANA, OPS, "@das demo:approve rm-bp1demo0001")
+
+    def replies() -> list[Any]:
+        return [m for m in house.workspace.replies(OPS, ts) if m.bot_id and not m.ephemeral_for]
+
+    await house.workspace.until(lambda: replies() and "run_continue" in str(replies()[0].blocks))
+    await house.ended(1)
+    (call,) = house.rds.waiting
+    house.rds.decide(call, True)
+    assert (await house.workspace.click(ANA, OPS, replies()[0].ts, "run_continue")).ok
+    first, second = await house.ended(2)
+    assert (first["state"], second["state"]) == ("paused", "answered")
+    assert second["reply_ts"] == first["reply_ts"]
+    await house.workspace.until(lambda: "run_continue" not in str(replies()[0].blocks))
+    assert "answer_feedback" in str(replies()[0].blocks)
