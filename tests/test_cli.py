@@ -365,7 +365,7 @@ def test_a_demo_leaves_nothing_behind(
     env: dict[str, str], demo: Callable[[], Demo], how: signal.Signals
 ) -> None:
     one = demo()
-    assert set(one.addresses) == {"page", "das"}
+    assert set(one.addresses) == {"page", "das", "rds"}
     assert any("valkey" in command for command in left_behind(env["HOME"]))
     assert one.end(how) == 0
     assert left_behind(env["HOME"]) == []
