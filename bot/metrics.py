@@ -46,12 +46,6 @@ INTAKE_FAILURES = Counter(
     "Deliveries of Slack that were not acked, so that it delivers them again.",
     registry=REGISTRY,
 )
-ACCEPT_SECONDS = Histogram(
-    "das_bot_accept_seconds",
-    "From a question's arrival until it is durable and may be acked.",
-    buckets=_FAST,
-    registry=REGISTRY,
-)
 RUNS = Counter(
     "das_bot_runs", "Runs that ended, by service and final state.", ["backend", "state"], registry=REGISTRY
 )
