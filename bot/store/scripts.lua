@@ -15,12 +15,12 @@ if earlier == id then
   end
   return {waiting >= tonumber(most) and 'full' or 'crowded', '', waiting, others}
 end
-if earlier then return {'duplicate', earlier, 0, 0} end
 local decides = decided_by ~= '' and redis.call('EXISTS', paused) == 1
 if decides then
   local by = redis.call('HGET', paused, 'decided_by')
   if by then return {'decided', by, 0, 0} end
 end
+if earlier then return {'duplicate', earlier, 0, 0} end
 local now = tonumber(redis.call('TIME')[1])
 -- Runs whose records have run out wait no longer, whatever became of them. Nothing may be written before SET: a full
 -- server refuses a script's first write only.

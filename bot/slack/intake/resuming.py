@@ -26,13 +26,10 @@ async def by_button(paused: Run, user: str, text: str, desk: Desk) -> str:
     if paused.state is not State.PAUSED:
         return say("over", language)
     accepted = await desk.runs.accept(_going_on(paused, f"resume-{paused.id}", text), decided_by=user)
-    match accepted.verdict:
-        case "decided":
-            return say("decided", language, by=accepted.by)
-        case "duplicate":
-            return say("decided", language, by=user)
-        case "full":
-            return say("full", language, count=MOST_WAITING)
+    if accepted.verdict == "decided":
+        return say("decided", language, by=accepted.by)
+    if accepted.verdict == "full":
+        return say("full", language, count=MOST_WAITING)
     logger.info("decided", run=paused.reference, by=user, goes_on=accepted.run_id[:8])
     return ""
 
@@ -53,8 +50,8 @@ async def by_message(question: Question, run_id: str, event_id: str, desk: Desk)
     accepted = await desk.runs.accept(answer, event_id=event_id, decided_by=question.user)
     if accepted.verdict == "accepted":
         logger.info("decided", run=paused.reference, by=question.user, goes_on=accepted.run_id[:8])
-    # Who was a moment too late asks a question of their own.
-    return accepted.verdict in ("accepted", "duplicate")
+    # Who was a moment too late asks a question of their own. So does its twin, and is known there.
+    return accepted.verdict == "accepted"
 
 
 def _going_on(paused: Run, ts: str, text: str) -> Question:
