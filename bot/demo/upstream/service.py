@@ -27,6 +27,9 @@ DEMO_CREDENTIAL = Credential("demo-access-key-id", "demo-access-key-secret")
 LARGEST_BODY = 1 << 20
 """Bytes of body accepted: 32,000 Chinese characters escaped are under 300 KB."""
 
+LONGEST_LINE = 1 << 17
+"""Bytes of request line that the server reads at all; more than any service's `longest_target`."""
+
 KEPT_REQUESTS = 10_000
 """Requests kept in the record; a demo that runs for days must not grow."""
 
@@ -135,7 +138,7 @@ class Service(ABC):
             handler_cancellation=True,
             access_log=None,
             shutdown_timeout=0.05,
-            max_line_size=1 << 17,
+            max_line_size=LONGEST_LINE,
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
