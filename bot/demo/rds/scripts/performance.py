@@ -27,7 +27,8 @@ ALTER TABLE order_detail
 2. Until it is there, let the report run once an hour instead of every 3 s.
 
 ### Caveats
-I read the slow log of the last hour only. Whether the report is needed that often is for its owner to say.
+I read the slow log of the last hour only; SQL Explorer is not enabled, so the figures of fast statements are \
+estimated from counters. Whether the report is needed that often is for its owner to say.
 """,
     """**一条报表语句占用了 `{instance}` 80.8% 的执行时间：关联列没有索引，\
 每次执行都要读取 `order_detail` 的 240 万行。**
@@ -50,7 +51,7 @@ ALTER TABLE order_detail
 2. 索引建好之前，把报表从每 3 秒改为每小时执行一次。
 
 ### 注意
-我只读取了最近一小时的慢日志；报表是否需要这么频繁，请向负责人确认。
+我只读取了最近一小时的慢日志；实例未开通 SQL 洞察，快语句的数据由计数器估算。报表是否需要这么频繁，请向负责人确认。
 """,
 )
 
