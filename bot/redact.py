@@ -29,6 +29,10 @@ KEY_ID = re.compile(r"(?:LTAI|\bSTS\.)[A-Za-z0-9]{8,}")
 """An access key's id. The secret belonging to it has no shape of its own, but stands close behind."""
 BARE_SECRET = re.compile(r"(?<![A-Za-z0-9])(?:[A-Za-z0-9]{30}|[A-Za-z0-9]{40,46})(?![A-Za-z0-9])")
 """30 letters and digits, or the 40 to 46 of a temporary secret."""
+VALUE_FOLLOWS = re.compile(rf"(?i){_NAME}[\"'`*]{{0,3}}\s{{0,3}}[:=：][\"'`*]{{0,3}}\s*$")
+"""The end of a line that names a secret and leaves the value to the next."""
+LONE_WORD = re.compile(r"^([\s>*+`\"'-]{0,20})([\x21-\x7e]{4,256})\s*$")
+"""A line of one word, apart from what quotes it or makes it a list."""
 _CLOSE_BEHIND = 200
 """Characters behind a key's id in which its secret is looked for."""
 _RULES: list[tuple[re.Pattern[str], str]] = [

@@ -389,6 +389,22 @@ def test_any_answer_fits_and_is_complete(answer: str, size: int, calls: int) -> 
     assert len(repeated) <= len(_bare(answer)) + len(pages) * limits.PAGE // 8
 
 
+@settings(deadline=None, max_examples=20)
+@given(_answers, st.lists(st.integers(1, 9_000), max_size=12), st.integers(0, 3))
+def test_an_answer_is_whole_at_every_moment(answer: str, cuts: list[int], calls: int) -> None:
+    draft = draft_of(*[event for n in range(calls) for event in call(n)])
+    for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(answer)], strict=True):
+        draft.answer.apply(text(answer[begin:end]), 1.0)
+        draft.take_in()
+        payload = draft.payload(draft.count - 1)
+        judge(payload)
+        (page,) = markdown([payload])
+        assert _balanced(page) and "``````" not in page
+        # A row of the table that is being written has all its cells.
+        last = page.split("\n")[-1]
+        assert not last.startswith("| ") or last.endswith("|")
+
+
 @settings(deadline=None, max_examples=25)
 @given(_answers, st.integers(800, 3_000))
 def test_pages_of_any_capacity_hold_every_line(answer: str, capacity: int) -> None:

@@ -24,6 +24,8 @@ FORBIDDEN = re.compile(
 PIECES = [
     f"password: {PW} ",
     f"密码：{PW}，",
+    f"password:\n{PW}\n",
+    f"**Password:**\n\n```\n{PW}\n```\n",
     f"{AK} {SK} ",
     f"{AK}\n{SK}\n",
     f"mysql://u:{PW}@h:3306/db ",
@@ -156,6 +158,22 @@ def test_half_a_character_is_never_shown_and_two_halves_are_one(pieces: list[str
 def test_what_is_still_being_written_is_whole_at_every_moment(written: str, seen: str) -> None:
     safe = SafeText()
     assert "".join(safe.feed(written)) + safe.tail() == seen
+
+
+def test_what_streams_show_only_grows() -> None:
+    safe = SafeText()
+    text, before = "The **lock is held** by `trx 7` and *nobody* else ", ""
+    for sign in text:
+        safe.feed(sign)
+        assert safe.tail(is_closed=False).startswith(before)
+        before = safe.tail(is_closed=False)
+    assert before == text
+
+
+@pytest.mark.parametrize("line", ["Ask your DBA.", "- read it in the vault", "", "```"])
+def test_what_follows_the_name_of_a_secret_and_is_no_value_stays(line: str) -> None:
+    text = f"Password:\n{line}\n"
+    assert shown_in_pieces(text, [])[0] == text
 
 
 def test_all_that_is_harmless_comes_through_unchanged() -> None:

@@ -20,6 +20,7 @@ from bot.model.question import Language
 from bot.slack.reply.characters import shortened
 from bot.slack.reply.draft import Draft
 from bot.slack.reply.folds import call_name, step_name
+from bot.slack.reply.layout import waiting
 from bot.slack.reply.safe import literal, neutralise
 from bot.slack.words import duration, say
 
@@ -151,8 +152,8 @@ def _task(name: str, card: Card, *, is_told: bool) -> Chunk:
 
 def _title(draft: Draft) -> str:
     answer, progress, language = draft.answer, draft.progress, draft.language
-    if progress.doing in ("waiting_thread", "waiting_slot"):
-        return say(progress.doing, language, place=progress.place, limit=progress.limit)
+    if told := waiting(progress, language):
+        return told
     call, step = answer.open_call, answer.open_step
     if call or step:
         key = "in_step" if step and not call else "calling"
@@ -160,7 +161,9 @@ def _title(draft: Draft) -> str:
         return _line(_without_time(key, language, name=name.replace("*", "")).replace("*", ""))
     if answer.has_text and not answer.activity:
         return _without_time("writing", language)
-    return _without_time("thinking" if answer.calls or answer.steps else "starting", language)
+    return _without_time(
+        "thinking" if answer.calls or answer.steps or answer.thinking else "starting", language
+    )
 
 
 def _without_time(key: str, language: Language, **values: str) -> str:

@@ -18,23 +18,12 @@ from bot.slack.reply.asks import CONSOLE, ask_blocks
 from bot.slack.reply.blocks import Block, actions, alert, button, context
 from bot.slack.reply.characters import shortened
 from bot.slack.reply.folds import call_name, step_name
-from bot.slack.reply.ladder import Payload, filled, plain, tasks, text_only
+from bot.slack.reply.ladder import Payload as Payload
+from bot.slack.reply.ladder import filled
+from bot.slack.reply.ladder import plain as plain
+from bot.slack.reply.ladder import text_only as text_only
 from bot.slack.reply.safe import mrkdwn
 from bot.slack.words import duration, say
-
-__all__ = [
-    "Frame",
-    "Page",
-    "Payload",
-    "ended",
-    "footer",
-    "plain",
-    "recovered",
-    "running",
-    "status",
-    "tasks",
-    "text_only",
-]
 
 QUIET_SECONDS = 60.0
 """Silence after which the status line says that the agent is still at work."""
@@ -128,10 +117,8 @@ def status(answer: Answer, progress: Progress, elapsed: float, language: Languag
 
     `elapsed` is in seconds since it was asked, `quiet` since the agent last gave a sign of life.
     """
-    if progress.doing in ("waiting_thread", "waiting_slot"):
-        return say(progress.doing, language, place=progress.place, limit=progress.limit)
-    if progress.doing == "waiting_service":
-        return say("waiting_service", language, seconds=math.ceil(progress.seconds))
+    if told := waiting(progress, language):
+        return told
     seconds = duration(elapsed, running=True)
     if quiet >= QUIET_SECONDS:
         seconds = say("still", language, minutes=int(elapsed // 60))
@@ -147,6 +134,15 @@ def status(answer: Answer, progress: Progress, elapsed: float, language: Languag
     # That the agent has begun is no news worth one of Slack's scarce updates.
     began = answer.has_text or answer.calls or answer.steps or answer.thinking
     return say("thinking" if began else "starting", language, seconds=seconds)
+
+
+def waiting(progress: Progress, language: Language) -> str:
+    """What the run waits for before the agent is asked, "" when it does not wait."""
+    if progress.doing == "waiting_service":
+        return say("waiting_service", language, seconds=math.ceil(progress.seconds))
+    if progress.doing in ("waiting_thread", "waiting_slot"):
+        return say(progress.doing, language, place=progress.place, limit=progress.limit)
+    return ""
 
 
 def footer(

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 
 from bot import redact as secrets
-from bot.redact import BARE_SECRET, HIDDEN, KEY_ID, redact
+from bot.redact import BARE_SECRET, HIDDEN, KEY_ID, LONE_WORD, VALUE_FOLLOWS, redact
 from bot.slack.reply.characters import is_first_half, whole_characters, whole_until
 from bot.slack.reply.emphasis import CODE_SPAN, beside_cjk, closed
 
@@ -115,6 +115,8 @@ class _State:
     """The sign of a fence still open."""
     pem: bool = False
     """Inside a private key."""
+    value_follows: bool = False
+    """The line before named a secret and left its value to this one."""
     secret_follows: int = 0
     """For how many lines something without a shape may still be the secret of a key named before."""
     mid_line: bool = False
@@ -223,8 +225,19 @@ class SafeText:
         if state.secret_follows:
             state.secret_follows -= 1
             line = BARE_SECRET.sub(HIDDEN, line)
+        line = self._value(line)
         safe = neutralise(redact(line), code=in_code)
         return safe if in_code else beside_cjk(safe)
+
+    def _value(self, line: str) -> str:
+        """The line, hidden if it is the value of a secret that the line before named; blank lines and fences pass."""
+        state = self._state
+        if not line.strip() or FENCE.match(line):
+            return line
+        if state.value_follows and (word := LONE_WORD.match(line)):
+            line = word[1] + HIDDEN
+        state.value_follows = bool(VALUE_FOLLOWS.search(line))
+        return line
 
     def _fences(self, line: str) -> bool:
         """Note a fence that begins or ends with this line; returns whether the line is code."""
