@@ -106,6 +106,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "{count} questions already wait in this thread. Please wait for an answer, or stop one.",
         "本会话已有 {count} 个问题在排队，请等待回答或先停止其中一个。",
     ),
+    "crowded": (
+        "{count} questions already wait in the workspace, more than can be answered soon. Please ask again later.",
+        "工作区已有 {count} 个问题在排队，暂时无法处理更多，请稍后再问。",
+    ),
     "denied_user": (
         "You are not on the list of people who may ask me. The bot's operators can add you.",
         "您不在允许提问的人员名单中，请联系机器人管理员添加。",

@@ -13,7 +13,6 @@ from bot.slack.access import Visit
 from bot.slack.intake import resuming
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
-from bot.store.runs import MOST_WAITING
 
 MOST_OPTIONS = 25
 """Buttons `run_answer_0` and so on that are listened for: as many as Slack puts into one block."""
@@ -134,8 +133,6 @@ async def _again(click: Click | None, desk: Desk) -> None:
         click.say(spent)
         return
     accepted = await desk.runs.accept(question)
-    desk.noted(question, accepted)
+    click.say(desk.noted(question, accepted))
     if accepted.verdict == "duplicate":
         click.tell("asked_again")
-    elif accepted.verdict == "full":
-        click.tell("full", count=MOST_WAITING)

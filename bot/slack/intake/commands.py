@@ -21,7 +21,6 @@ from bot.slack.intake import agent_command, usage_command
 from bot.slack.intake import text as spelling
 from bot.slack.intake.desk import Desk
 from bot.slack.words import HELP, USAGE_ASK, USAGE_DIAGNOSE, say
-from bot.store.runs import MOST_WAITING
 
 logger = log.get(__name__)
 
@@ -127,5 +126,4 @@ async def _take(command: dict[str, Any], text: str, desk: Desk) -> str:
         reference = secrets.token_hex(4)
         logger.error("accepting is uncertain", reference=reference, reason=f"{type(error).__name__}: {error}")
         return say("uncertain", question.language, reference=reference)
-    desk.noted(question, accepted)
-    return say("full", question.language, count=MOST_WAITING) if accepted.verdict == "full" else ""
+    return desk.noted(question, accepted)

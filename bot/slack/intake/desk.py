@@ -69,14 +69,19 @@ class Desk:
                 self.tell(question, refused)
             return
         accepted = await self.runs.accept(question, event_id=event_id)
-        self.noted(question, accepted)
-        if accepted.verdict == "full":
-            self.tell(question, say("full", question.language, count=MOST_WAITING))
+        if line := self.noted(question, accepted):
+            self.tell(question, line)
 
-    def noted(self, question: Question, accepted: Accepted) -> None:
-        """Log what became of a question."""
+    def noted(self, question: Question, accepted: Accepted) -> str:
+        """Log what became of a question. The sentence that says there is no room for it, "" when there is."""
         if accepted.verdict == "accepted":
             logger.info("accepted", run=accepted.run_id[:8], surface=question.surface, ahead=accepted.ahead)
+        elif accepted.verdict == "full":
+            return say("full", question.language, count=MOST_WAITING)
+        elif accepted.verdict == "crowded":
+            logger.warning("too many questions wait, one was refused", waiting=accepted.waiting)
+            return say("crowded", question.language, count=accepted.waiting)
+        return ""
 
     def tell(self, question: Question, line: str) -> None:
         """A private line to who asked, where they see it: Slack shows none in a thread without replies."""

@@ -9,7 +9,6 @@ from bot.model.question import Question
 from bot.model.run import Run, State
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
-from bot.store.runs import MOST_WAITING
 
 logger = log.get(__name__)
 
@@ -25,13 +24,13 @@ async def by_button(paused: Run, user: str, text: str, desk: Desk) -> str:
         return not_approver(paused, desk)
     if paused.state is not State.PAUSED:
         return say("over", language)
-    accepted = await desk.runs.accept(_going_on(paused, f"resume-{paused.id}", text), decided_by=user)
+    question = _going_on(paused, f"resume-{paused.id}", text)
+    accepted = await desk.runs.accept(question, decided_by=user)
     if accepted.verdict == "decided":
         return say("decided", language, by=accepted.by)
-    if accepted.verdict == "full":
-        return say("full", language, count=MOST_WAITING)
-    logger.info("decided", run=paused.reference, by=user, goes_on=accepted.run_id[:8])
-    return ""
+    if accepted.verdict == "accepted":
+        logger.info("decided", run=paused.reference, by=user, goes_on=accepted.run_id[:8])
+    return desk.noted(question, accepted)
 
 
 async def by_message(question: Question, run_id: str, event_id: str, desk: Desk) -> bool:
