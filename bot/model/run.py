@@ -39,6 +39,7 @@ class Run:
             may have begun it is never sent again: a crash then ends as recovered or interrupted.
         reply_ts: the ts of the reply's messages, first one first.
         posting: a post of the reply was under way; with no `reply_ts` it may or may not have arrived.
+        waits_since: when it began to wait for a slot.
         stop_by: who asked for the run to stop.
         backend, agent_id: the service and agent it was asked of.
         session_id, message_id, task_id: the service's names of the conversation, the answer and the run there.
@@ -55,6 +56,7 @@ class Run:
     ended_at: float = 0.0
     reply_ts: list[str] = field(default_factory=list)
     posting: bool = False
+    waits_since: float = 0.0
     stop_by: str = ""
     backend: str = ""
     agent_id: str = ""

@@ -85,10 +85,14 @@ class Asking:
         run.session_id = session.session_id
         kind = parts.limits.kind(session.agent)
 
-        def waiting(place: int) -> None:
+        async def waiting(place: int) -> None:
             if endings.is_stale(run, parts):
                 raise StaleError
             self._reply.show(self.answer, Progress("waiting_slot", place, kind.limit))
+            if not run.waits_since:
+                # Should this worker die, the next one takes the same place.
+                run.waits_since = parts.wall()
+                await self._save()
 
         async with held(parts.slots, kind, run, waiting):
             try:
@@ -231,7 +235,7 @@ class Asking:
         self._session = Session(agent, run.session_id)
         self._reply.show(self.answer, Progress("working"))
         logger.info("fetching the answer of a dead worker", run=run.reference, session=run.session_id)
-        async with held(parts.slots, parts.limits.kind(agent), run, lambda place: None, seize=True):
+        async with held(parts.slots, parts.limits.kind(agent), run, _seized, seize=True):
             await self._fetch(LostError())
         await self._adopt()
 
@@ -256,3 +260,7 @@ class Asking:
             raise lost from None
         self.answer = fetched
         logger.info("answer fetched", run=run.reference, characters=len(fetched.text))
+
+
+async def _seized(place: int) -> None:
+    """A slot that is seized is never waited for."""

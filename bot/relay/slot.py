@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from redis import RedisError
@@ -23,7 +23,7 @@ RENEW_SECONDS = 4.0
 
 @asynccontextmanager
 async def held(
-    slots: Slots, kind: Kind, run: Run, waiting: Callable[[int], None], *, seize: bool = False
+    slots: Slots, kind: Kind, run: Run, waiting: Callable[[int], Awaitable[None]], *, seize: bool = False
 ) -> AsyncIterator[None]:
     """Hold a slot inside the context.
 
@@ -40,8 +40,8 @@ async def held(
             metrics.SLOT_WAIT_SECONDS.time(),
             traces.span("slot wait"),
         ):
-            while place := await slots.ask(kind, holder, seize=seize):
-                waiting(place)
+            while place := await slots.ask(kind, holder, since=run.waits_since, seize=seize):
+                await waiting(place)
                 await asyncio.sleep(LOOK_SECONDS)
         renewing = asyncio.create_task(_renew(slots, kind, holder, run))
         try:

@@ -372,6 +372,8 @@ def _worker_fields(run: Run) -> dict[str, str]:
         advanced["state"] = str(run.state)
     if run.asked_at:
         advanced |= {"asked_at": f"{run.asked_at:.3f}", "asks": str(run.asks), "asked_of": run.backend}
+    if run.waits_since:
+        advanced["waits_since"] = f"{run.waits_since:.6f}"
     if run.refusals:
         advanced["refusals"] = str(run.refusals)
     if run.task_id or run.message_id:
@@ -413,6 +415,7 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
         ended_at=float(record.get("ended_at") or 0),
         reply_ts=json.loads(record.get("reply_ts") or "[]"),
         posting=record.get("posting") == "1",
+        waits_since=float(record.get("waits_since") or 0),
         stop_by=record.get("stop_by", ""),
         backend=record.get("asked_of", ""),
         agent_id=record.get("agent_id", ""),

@@ -222,11 +222,12 @@ return dropped
 
 -- name: slot
 -- A slot of an agent, or the place in its queue (1 is next). First come, first served; who stops asking is dropped.
+-- Who waited already when its worker died comes with the time since when, and has its old place.
 local held, waiting, alive = unpack(KEYS)
 local member, limit, life, seize = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local arrival = time[1] * 1000000 + time[2]
+local arrival = ARGV[5] ~= '0' and tonumber(ARGV[5]) or time[1] * 1000000 + time[2]
 redis.call('ZREMRANGEBYSCORE', held, '-inf', now)
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', alive, '-inf', now)) do
   redis.call('ZREM', waiting, gone)

@@ -27,16 +27,23 @@ class Slots:
         self.known: set[str] = set()
         """The names of what was asked for here."""
 
-    async def ask(self, kind: Kind, holder: str, *, seize: bool = False) -> int:
+    async def ask(self, kind: Kind, holder: str, *, since: float = 0.0, seize: bool = False) -> int:
         """Take a slot, keep one that is held, or keep one's place in the queue: 0 means held, 1 means next.
 
         `holder` names one try of one run: a late `free` of a try that lost its thread must not free the next one's.
+        `since` is when it began to wait, in Unix seconds, where an earlier try did already; 0 is now.
         With `seize` a slot is taken even when none is free: the run is open upstream already, its worker died.
         Must be called again within `keys.SLOT_LIFE`, or the slot or place goes to others. Raises
         `redis.RedisError` when the server is away.
         """
         self.known.add(kind.name)
-        arguments: list[str | int] = [holder, kind.limit, keys.SLOT_LIFE, int(seize)]
+        arguments: list[str | int] = [
+            holder,
+            kind.limit,
+            keys.SLOT_LIFE,
+            int(seize),
+            round(since * 1e6),
+        ]
         return int(await self._script("slot", self._keys(kind), arguments))
 
     async def free(self, kind: Kind, holder: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+from bot.model.question import Thread
 from bot.store import keys
 
 if TYPE_CHECKING:
@@ -81,4 +82,62 @@ async def test_a_killed_process_leaves_an_interrupted_run_and_the_next_one_goes_
     await stage.until_state(run_id, "interrupted")
     await stage.until_state(following, "answered")
     assert stage.backend.asked == ["b"]
+    assert len(stage.world.endings("a")) == 1
+
+
+async def test_two_processes_contend_for_one_slot_and_one_is_killed(stage: Stage, valkey_url: str) -> None:
+    """Its run ends, its slot comes free, and who waited in it keeps the place before those of the other process."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _PROCESS, valkey_url, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    threads = {text: Thread("T1", "C1", f"{number}.0") for number, text in enumerate("abcd", start=1)}
+    slot = {part: keys.slot("default", part) for part in ("held", "waiting", "alive")}
+
+    async def waiting() -> list[str]:
+        """The runs in the agent's queue, first one first."""
+        return [str(holder).split(":")[0] for holder in await stage.redis.zrange(slot["waiting"], 0, -1)]
+
+    async def ask(text: str) -> str:
+        """Ask, and wait until it stands in the agent's queue."""
+        run_id = await stage.ask(text, threads[text])
+        async with asyncio.timeout(30):
+            while run_id not in await waiting():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return run_id
+
+    holding = await stage.ask("a", threads["a"])
+    while (line := await process.stdout.readline()) and not line.startswith(b"asked"):
+        pass
+    second = await ask("b")
+    run = await stage.runs.get(second)
+    async with asyncio.timeout(30):
+        while run is None or not run.waits_since:
+            run = await stage.runs.get(second)
+    stage.worker()
+    stage.worker()
+    third, fourth = await ask("c"), await ask("d")
+    process.kill()
+    await process.wait()
+    # Half a minute later: what the dead process held, and its place in the queue, have run out.
+    for pending in await stage.redis.xpending_range(
+        keys.THREADS, keys.GROUP, "-", "+", 10, consumername="doomed"
+    ):
+        entry = pending["message_id"]
+        await stage.redis.xclaim(keys.THREADS, keys.GROUP, "doomed", 0, [entry], idle=60_000, justid=True)
+    await stage.redis.delete(*(keys.lease(threads[text].key) for text in "ab"))
+    [dead] = [h for h in await stage.redis.zrange(slot["waiting"], 0, -1) if str(h).startswith(second)]
+    await stage.redis.zadd(slot["alive"], {str(dead): 1})
+    await stage.until_state(holding, "interrupted")
+    async with asyncio.timeout(30):
+        while (await waiting())[:3] != [second, third, fourth]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert stage.backend.asked == []
+    await stage.redis.delete(slot["held"])
+    for text in "bcd":
+        stage.backend.answer(text)
+    for run_id in (second, third, fourth):
+        await stage.until_state(run_id, "answered")
+    assert stage.backend.asked == ["b", "c", "d"]
+    assert stage.backend.most_open == 1
     assert len(stage.world.endings("a")) == 1

@@ -42,7 +42,7 @@ GARBAGE = 25
 class Case:
     """A fault, and what stands in the thread afterwards: its state, and a piece of its text.
 
-    `times` is how often it happens. `rds` is what RDS Copilot's thread shows, where its answer can be fetched from the history.
+    `times` is how often it happens. `rds` is what RDS Copilot's thread shows, whose answer can be fetched.
     """
 
     name: str
