@@ -296,8 +296,8 @@ async def test_an_answer_that_fails_says_so(page: Page, stage: Stage, word: str,
     thread = await ask(page, f"@das why is rm-bp1demo0012 slow? {word}")
     reply = thread.reply()
     await ended(reply)
-    await expect(reply.get_by_role("status")).to_contain_text(told)
-    await expect(reply.get_by_role("status")).to_contain_text(re.compile(r"Reference \w{4}-\w{4}"))
+    await expect(reply.get_by_role("alert")).to_contain_text(told)
+    await expect(reply.get_by_role("alert")).to_contain_text(re.compile(r"Reference \w{4}-\w{4}"))
     await expect(button(reply, "Stop")).to_have_count(0)
     assert len(asked(stage, word)) == 1
 
