@@ -140,3 +140,16 @@ async def test_nothing_is_posted_before_the_store_knows_of_it(worker: Worker) ->
         await asyncio.sleep(0)
     await opening
     assert len(worker.workspace.replies(OPS, root)) == 1 and len(worker.pauses) == 3
+
+
+async def test_the_end_of_a_recovered_answer_can_be_put_there_again(worker: Worker) -> None:
+    reply = await worker.opened()
+    dead_ones = reply._run
+    reply = SlackReply(worker.client, dead_ones, worker.save, {"": "DAS Agent"}, sleep=worker.sleep)
+    await reply.recover(Ending(State.INTERRUPTED, "The bot restarted."))
+    (message,) = worker.workspace.replies(OPS, dead_ones.question.thread.thread_ts)
+    ended = message.text
+    await worker.client.web.chat_update(channel=OPS, ts=message.ts, text="a late write of the dead worker")
+    await reply.restore()
+    assert message.text == ended and "The bot restarted." in str(message.blocks)
+    assert await reply.ended() == Ending(State.INTERRUPTED)

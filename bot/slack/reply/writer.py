@@ -166,8 +166,11 @@ class SlackReply:
             return ending
         if shown := await self.ended():
             return shown
-        last = self._record.last()
-        await self._insist_on(layout.recovered(last.payload, self._draft.frame(), ending))
+        payload = layout.recovered(self._record.last().payload, self._draft.frame(), ending)
+        # First the record, as in `_bring_up`: from it the end is written once more over a late write.
+        await self._record.keep(payload, ending.state, leaving=True)
+        await self._insist_on(payload)
+        await self._record.keep(payload, ending.state)
         return ending
 
     async def restore(self) -> None:
