@@ -69,7 +69,7 @@ def chat_params(ask: Ask, *, message_id: str) -> dict[str, str | None]:
         "AgentId": ask.agent_id or None,
         "Message": _compact(message),
         "Resume": _compact([_resolved(ask.resume)]) if ask.resume else None,
-        "SessionId": ask.session_id,
+        "SessionId": ask.session_id or None,
         "Summary": "true",
     }
 

@@ -204,7 +204,8 @@ def pick(records: list[Record], query: str, message_id: str, since: float) -> Re
 
 
 def _is_away(error: UpstreamError) -> bool:
-    return error.code in TRANSIENT or may_retry(error)
+    # A look changes nothing, so one that failed inside the service can be repeated too.
+    return error.code in TRANSIENT or error.status >= 500 or may_retry(error)
 
 
 def _id(record: Record) -> str:

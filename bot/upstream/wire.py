@@ -202,13 +202,19 @@ class Wire:
         content_type = response.headers.get("content-type", "").lower()
         if response.is_success and not any(word in content_type for word in NO_STREAM):
             return response
-        raise self._refusal(action, response, await _read_and_close(response, STRAY_LIMIT))
+        try:
+            body = await _read_and_close(response, STRAY_LIMIT)
+        except httpx.HTTPError:
+            body = b""  # The status alone still says what happened.
+        raise self._refusal(action, response, body)
 
     async def _answer(self, action: str, params: Params, form: bool) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self._timeouts.call):
                 response = await self._send(action, params, form)
                 body = await _read_and_close(response, self._limits.stream)
+        except httpx.HTTPError as error:
+            raise transport_error(error, begun=False) from None
         except TimeoutError:
             raise UpstreamError("Timeout", f"no answer within {self._timeouts.call:g} s") from None
         if response.is_success:
@@ -298,7 +304,7 @@ async def _bytes_of(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 async def _read_and_close(response: httpx.Response, limit: int) -> bytes:
-    """The body's first bytes; of one that breaks off, what came: the status alone says what happened."""
+    """The body's first bytes."""
     pieces: list[bytes] = []
     size = 0
     try:
@@ -307,8 +313,6 @@ async def _read_and_close(response: httpx.Response, limit: int) -> bytes:
             size += len(chunk)
             if size >= limit:
                 break
-    except httpx.HTTPError:
-        pass
     finally:
         await response.aclose()
     return b"".join(pieces)[:limit]

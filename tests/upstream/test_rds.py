@@ -324,6 +324,19 @@ async def test_a_call_is_given_up_in_time(start_server: Any) -> None:
     assert Timeouts().call == 10
 
 
+@pytest.mark.parametrize(
+    "sent", [b"", b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"Data":'], ids=["head", "body"]
+)
+async def test_a_call_whose_answer_breaks_off_is_cut(start_server: Any, sent: bytes) -> None:
+    async def breaks(_request: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        await writer.drain()
+
+    server = await start_server(breaks)
+    with pytest.raises(UpstreamError, match="Cut"):
+        await copilot(server.endpoint).status("c1")
+
+
 async def test_a_comment_is_in_no_error(start_server: Any) -> None:
     server = await start_server(replies(400, b'{"Code":"X","Message":"bad: customer 4711 waits"}'))
     with pytest.raises(UpstreamError) as raised:

@@ -200,7 +200,8 @@ async def test_a_character_cut_in_two_by_a_look_is_made_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [BUSY, UpstreamError("Connect"), UpstreamError("Timeout"), UpstreamError("Cut")]
+    "error",
+    [BUSY, *map(UpstreamError, ["Connect", "Timeout", "Cut"]), UpstreamError("InternalError", status=500)],
 )
 async def test_the_service_may_be_away_for_long(error: UpstreamError) -> None:
     history = History(*[error] * 10, [record("x")])
