@@ -22,7 +22,7 @@ from bot.slack.reply.ladder import Payload as Payload
 from bot.slack.reply.ladder import filled
 from bot.slack.reply.ladder import plain as plain
 from bot.slack.reply.ladder import text_only as text_only
-from bot.slack.reply.safe import mrkdwn
+from bot.slack.reply.safe import escaped, mrkdwn
 from bot.slack.words import duration, say
 
 QUIET_SECONDS = 60.0
@@ -186,7 +186,7 @@ def _characters(answer: Answer, ending: Ending | None, language: Language) -> st
 
 def _payload(page: Page, blocks: list[Block], lead: str) -> Payload:
     # One character more than fits, so that what is cut is seen to be; the page is safe already.
-    text = mrkdwn(page.text[: limits.TEXT + 1])
+    text = escaped(page.text[: limits.TEXT + 1])
     return filled(blocks, "\n\n".join(part for part in (lead, text.strip()) if part) or "…")
 
 

@@ -76,7 +76,12 @@ def literal(text: str) -> str:
 
 def mrkdwn(text: str) -> str:
     """Redacted, neutralised text for mrkdwn: the three characters Slack parses are escaped."""
-    text = literal(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped(literal(text))
+
+
+def escaped(text: str) -> str:
+    """The same for text that is redacted already, as a reply's pages are."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _BROADCAST.sub("@" + _BREAK, text)
 
 
