@@ -120,12 +120,12 @@ async def test_two_processes_contend_for_one_slot_and_one_is_killed(stage: Stage
     process.kill()
     await process.wait()
     # Half a minute later: what the dead process held, and its place in the queue, have run out.
+    await stage.redis.delete(*(keys.lease(threads[text].key) for text in "ab"))
     for pending in await stage.redis.xpending_range(
         keys.THREADS, keys.GROUP, "-", "+", 10, consumername="doomed"
     ):
         entry = pending["message_id"]
         await stage.redis.xclaim(keys.THREADS, keys.GROUP, "doomed", 0, [entry], idle=60_000, justid=True)
-    await stage.redis.delete(*(keys.lease(threads[text].key) for text in "ab"))
     [dead] = [h for h in await stage.redis.zrange(slot["waiting"], 0, -1) if str(h).startswith(second)]
     await stage.redis.zadd(slot["alive"], {str(dead): 1})
     await stage.until_state(holding, "interrupted")
