@@ -244,6 +244,15 @@ def test_code_deep_in_a_list_is_moved_left_when_it_goes_on() -> None:
     assert markdown(final)[-1].endswith("```\n2. Rest")
 
 
+def test_a_list_that_goes_on_deep_inside_does_not_become_code() -> None:
+    items = [f"- Top {n}\n  - Middle {n}\n" + f"    - Deep {n} " * 20 + "\n" for n in range(200)]
+    pages = markdown(judge_all(draft_of(text("".join(items)))))
+    assert len(pages) > 5
+    assert not [page for page in pages if page.startswith(" ")]
+    assert "\n    - Deep" in pages[1] and "\n- Top" in pages[1]
+    assert _bare("".join(pages)) == _bare("".join(items))
+
+
 def test_an_empty_answer_still_is_a_message() -> None:
     (payload,) = judge_all(draft_of())
     assert [block["type"] for block in payload["blocks"]] == ["context", "context_actions", "actions"]

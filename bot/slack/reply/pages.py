@@ -21,6 +21,8 @@ _REPEATED_MOST = 600
 _BREAKER = re.compile(r" {0,3}(?:#{1,6}(?:\s|$)|([-*_])[ \t]*(?:\1[ \t]*){2,}$)")
 """A heading or a rule: Slack makes it a block of its own, and one of each run of text between them."""
 _CODE = "```\n"
+_ITEM = re.compile(r" *(?:[-*+]|\d{1,9}[.)])\s")
+"""The first line of a list's item."""
 _BAR = re.compile(r"(?<!\\)\|")
 
 
@@ -59,13 +61,15 @@ class Pages:
         self._mid_line = False
         self._outdent = 0
         """How far the lines of an open fence are moved left: deep in a list it cannot be opened again."""
+        self._shift = 0
+        """How far the lines of a list are moved left: a page that began deep in one would begin with code."""
         self._is_wide = False
         """Inside a table that is shown as code."""
 
     def add(self, line: str, capacity: int) -> None:
         """Add a settled line; `capacity` is what the current page may take, in characters of payload."""
-        if self._outdent and not self._mid_line:
-            line = _outdented(line, self._outdent)
+        if not self._mid_line:
+            line = _outdented(self._shifted(line), self._outdent)
         if self._is_wide and not self._mid_line and "|" not in line:
             self._is_wide = False
             self._append(_CODE)
@@ -82,7 +86,9 @@ class Pages:
         if is_full and len(page.lines) > page.prefix:
             before = self._outdent
             self._seal()
-            self._add(line if self._mid_line else _outdented(line, self._outdent - before), capacity)
+            if not self._mid_line:
+                line = _outdented(self._shifted(line, again=True), self._outdent - before)
+            self._add(line, capacity)
             return
         if need > room:
             head, rest = _cut(line, max(room, 1))
@@ -151,6 +157,19 @@ class Pages:
         page.size += cost(_CODE)
         page.fence, self._is_wide = _CODE, True
 
+    def _shifted(self, line: str, *, again: bool = False) -> str:
+        """A line as deep in its list as the page allows; `again` is one that was moved left before."""
+        if not line.strip():
+            return line
+        page, depth = self._open, len(line) - len(line.lstrip(" "))
+        if page.fence:
+            return line if again else _outdented(line, self._shift)
+        moved = self._shift if again else 0
+        if len(page.lines) == page.prefix:
+            self._shift = moved + depth if _ITEM.match(line) else 0
+        self._shift = min(self._shift, moved + depth)
+        return line[max(0, self._shift - moved) :]
+
     def _weight(self, line: str) -> int:
         """How many more blocks the page becomes with this line."""
         page = self._open
@@ -177,7 +196,7 @@ class Pages:
             self._append(line)
         self._open.prefix = len(self._open.lines)
         for line in moved:
-            self._append(line)
+            self._append(self._shifted(line, again=True))
             self._mid_line = not line.endswith("\n")
         self._mid_line = mid_line
 
