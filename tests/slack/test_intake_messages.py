@@ -1,11 +1,24 @@
 """Questions from messages, through the real workspace: each is one run, and only what is for the bot is one."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from datetime import UTC
+from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
+
+from bot.slack.access import Access
+from bot.slack.intake import messages
+from bot.slack.intake.agents import Catalogue
+from bot.slack.intake.desk import Desk
+from bot.store import keys
+from bot.store.choices import Choices
+from bot.store.runs import Runs
+from bot.store.sessions import Agent, Sessions
+from bot.store.usage import Daily, Usage
+from bot.store.wishes import Wishes
 
 ANA, BEN, WANG, OLAF = "U0ANA00001", "U0BEN00001", "U0WANG0001", "U0OLAF0001"
 OPS, DM = "C0DBOPS001", "D0ANA00001"
@@ -17,6 +30,27 @@ Deliver = Callable[..., Awaitable[bool]]
 def event(text: str, *, ts: str = "1700000000.000100", kind: str = "message", **more: Any) -> dict[str, Any]:
     base = {"type": kind, "user": ANA, "team": "T0DEMO00001", "text": text, "ts": ts, "channel": OPS}
     return base | {"channel_type": "channel"} | more
+
+
+def desk_of(house: Any) -> Desk:
+    """A desk like that of the bot, for a test that leads its listeners by hand. It has nobody to talk to."""
+    redis, lives, nobody = house.redis, keys.Lives(), cast(Any, None)
+    return Desk(
+        team="T0DEMO00001",
+        bot=BOT,
+        runs=Runs(redis, lives),
+        sessions=Sessions(redis, lives),
+        wishes=Wishes(redis),
+        usage=Usage(redis, UTC),
+        agents=Catalogue({"das": "DAS Agent"}, Agent("das"), Agent, Choices(redis)),
+        access=Access("T0DEMO00001"),
+        people=nobody,
+        notices=nobody,
+        stop=nobody,
+        rate=nobody,
+        daily=Daily(),
+        resumes=False,
+    )
 
 
 async def test_a_mention_arrives_twice_and_is_one_run(house: Any) -> None:
@@ -94,6 +128,38 @@ async def test_a_mention_inside_a_thread_of_others(house: Any) -> None:
     house.workspace.say(ANA, OPS, "and since when?", ts)
     runs = await house.taken(2)
     assert {run["thread_ts"] for run in runs} == {ts}
+
+
+@pytest.mark.parametrize(("age", "is_kept"), [(0.0, True), (14.0, True), (60.0, False)])
+async def test_a_follow_up_that_overtakes_its_mention_is_kept(house: Any, age: float, is_kept: bool) -> None:
+    """Slack keeps no order. In a young thread a message that is not ours yet is looked at twice before its ack."""
+    desk = desk_of(house)
+    root, waits = f"{time.time() - age:.6f}", list[float]()
+
+    async def mention_arrives(seconds: float) -> None:
+        waits.append(seconds)
+        await messages.on_message(event(f"<@{BOT}> slow?", ts=root), {"event_id": "Ev1"}, desk)
+
+    follow_up = event("and since when?", ts=f"{time.time():.6f}", thread_ts=root)
+    await messages.on_message(follow_up, {"event_id": "Ev2"}, desk, mention_arrives)
+    if not is_kept:
+        await mention_arrives(0)
+    texts = [run["text"] for run in await house.runs()]
+    assert texts == (["slow?", "and since when?"] if is_kept else ["slow?"])
+    assert len(waits) == 1
+
+
+async def test_others_are_not_looked_at_for_ever(house: Any) -> None:
+    desk, waits = desk_of(house), list[float]()
+
+    async def nothing_arrives(seconds: float) -> None:
+        waits.append(seconds)
+
+    chatter = event("lunch?", ts=f"{time.time():.6f}", thread_ts=f"{time.time() - 1:.6f}")
+    await messages.on_message(chatter, {"event_id": "Ev2"}, desk, nothing_arrives)
+    for root in ("", "x", "1700000000.000100"):
+        await messages.on_message(chatter | {"thread_ts": root}, {"event_id": "Ev3"}, desk, nothing_arrives)
+    assert len(waits) == 1 and await house.runs() == []
 
 
 async def test_direct_messages(house: Any) -> None:
@@ -234,6 +300,25 @@ async def test_a_full_thread_says_so_once(make_house: Any) -> None:
     line = await house.private_line(ANA, OPS)
     assert line.text.startswith("20 questions already wait in this thread.")
     await house.taken(20)
+
+
+async def test_a_crowded_workspace_says_so_once(make_house: Any) -> None:
+    house = await make_house(pace=100)
+    await house.start(max_waiting=1)
+    house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+
+    async def is_asked() -> bool:
+        return any("asked_at" in run for run in await house.runs())
+
+    await house.eventually(is_asked)
+    house.workspace.say(ANA, OPS, "@das question 2")
+    await house.taken(2)
+    ts = house.workspace.say(BEN, OPS, "@das question 3")
+    assert (await house.private_line(BEN, OPS)).text.startswith("1 questions already wait in the workspace")
+    house.workspace.replay_event()
+    await house.private_line(BEN, OPS)
+    await house.taken(2)
+    assert house.workspace.replies(OPS, ts) == []
 
 
 async def test_intake_is_cheap(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
