@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import log, metrics, traces
-from bot.slack.budget import Budget, ClosedError, Urgency
+from bot.slack.budget import Budget, ClosedError, Priority, Urgency
 from bot.slack.refusals import Refusals
 
 logger = log.get(__name__)
@@ -25,6 +26,10 @@ CALL_SECONDS = 15
 """Longest wait for one answer of Slack."""
 _MOST_REFUSALS = 30
 """429 answers to one call before it counts as failed; each is waited out."""
+_PAGE = 200
+"""Messages asked for at once; Slack advises no more, and may give fewer."""
+_MOST_PAGES = 20
+"""Pages read in search of a message: each costs a call of a rate that replies live on too."""
 _DEFAULT_RETRY_AFTER = 5.0
 """Seconds, for a refusal that does not say how long."""
 
@@ -246,6 +251,32 @@ class SlackClient:
                 )
                 await sleep(wait)
         raise AssertionError("tries must be positive")
+
+    async def messages(
+        self,
+        method: str,
+        channel: str,
+        owner: str,
+        arguments: dict[str, Any],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The messages that conversations.history or conversations.replies lists, page after page.
+
+        Raises:
+            SlackError: when Slack refuses, does not tell, or has more than anybody should read. What was not listed
+                then is not known; it may be there all the same.
+        """
+        arguments = {**arguments, "limit": _PAGE}
+        for _ in range(_MOST_PAGES):
+            page: Callable[[], dict[str, Any]] = partial(dict, arguments)
+            answer = await self.insist(method, channel, Priority.FIRST_WORDS, owner, page, sleep=sleep)
+            for message in answer.get("messages") or []:
+                yield message
+            arguments["cursor"] = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not arguments["cursor"]:
+                return
+        raise SlackError("too_many_messages", f"more than {_MOST_PAGES} pages")
 
 
 @contextmanager

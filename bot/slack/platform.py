@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 
 from bot import log
 from bot.model.question import Asker
@@ -167,20 +168,20 @@ class SlackPlatform:
             raise CannotPostError(f"{key}: {reason}")
 
     async def _posted_root(self, run: Run) -> str:
-        try:
-            response = await self._client.insist(
-                "conversations.history",
-                run.question.thread.channel,
-                Priority.FIRST_WORDS,
-                run.id,
-                lambda: {"limit": 100, "include_all_metadata": True, "oldest": f"{run.accepted_at - 60:.6f}"},
-            )
-        except UncertainError:
-            raise  # Not known is not "not there".
-        except SlackError as error:
-            logger.warning("cannot look for a root message", run=run.reference, reason=str(error))
-            return ""
-        for message in response.get("messages", []):
-            if (message.get("metadata") or {}).get("event_payload") == {"run": run.id}:
-                return str(message["ts"])
+        """The ts of the root message that may have been posted, "" when it is not in the channel.
+
+        Raises:
+            SlackError: when Slack does not tell. Not known is not "not there".
+        """
+        messages = self._client.messages(
+            "conversations.history",
+            run.question.thread.channel,
+            run.id,
+            {"include_all_metadata": True, "oldest": f"{run.accepted_at - 60:.6f}"},
+            sleep=self._sleep,
+        )
+        async with aclosing(messages) as listed:
+            async for message in listed:
+                if (message.get("metadata") or {}).get("event_payload") == {"run": run.id}:
+                    return str(message["ts"])
         return ""

@@ -45,6 +45,29 @@ async def test_what_slack_refuses_is_said_privately_with_a_reference(house: Any,
     assert roots(house) == []
 
 
+async def test_a_post_that_arrived_is_found_behind_many_others(house: Any) -> None:
+    house.workspace.fail_next("chat.postMessage", reset=True)
+    # Slack lists the newest first; these come while the answer to the post is missing.
+    house.workspace.fail_next("conversations.history", status=503)
+    await ask(house)
+    await house.workspace.until(lambda: roots(house))
+    for number in range(250):
+        house.workspace.say(ANA, OPS, f"meanwhile {number}")
+    await house.ended(1)
+    assert len(roots(house)) == 1
+    assert len(house.workspace.calls_of("conversations.history")) >= 3
+
+
+async def test_where_slack_does_not_let_us_look_nothing_is_posted_again(house: Any) -> None:
+    house.workspace.fail_next("chat.postMessage", reset=True)
+    house.workspace.fail_next("conversations.history", error="missing_scope")
+    await ask(house)
+    line = await house.private_line(ANA, OPS)
+    assert line.text.startswith("Something went wrong on our side. Reference ")
+    (run,) = await house.ended(1)
+    assert run["state"] == "failed" and len(roots(house)) == 1
+
+
 async def test_the_root_cannot_ping_and_shows_the_beginning_of_a_long_question(house: Any) -> None:
     await ask(house, "<!channel> @here why? " + "x" * 5_000)
     await house.workspace.until(lambda: roots(house))

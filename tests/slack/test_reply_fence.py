@@ -153,3 +153,30 @@ async def test_the_end_of_a_recovered_answer_can_be_put_there_again(worker: Work
     await reply.restore()
     assert message.text == ended and "The bot restarted." in str(message.blocks)
     assert await reply.ended() == Ending(State.INTERRUPTED)
+
+
+async def test_a_post_with_an_unknown_fate_is_found_in_a_long_thread(worker: Worker) -> None:
+    root = worker.workspace.say(ALICE, OPS, "why?")
+    for number in range(250):
+        worker.workspace.say(ALICE, OPS, f"before {number}", root)
+    question = Question(Thread("T", OPS, root), root, ALICE, "", "why?", "mention")
+    run = Run("0123456789abcdef", question, accepted_at=worker.workspace.state.clock())
+    worker.workspace.fail_next("chat.postMessage", reset=True)
+    reply = SlackReply(worker.client, run, worker.save, {"": "DAS Agent"}, sleep=worker.sleep)
+    await reply.open(Progress("working"))
+    await finish(reply)
+    (message,) = [message for message in worker.workspace.replies(OPS, root) if message.bot_id]
+    assert run.reply_ts == [message.ts] and "The end." in str(message.blocks)
+    assert len(worker.workspace.calls_of("conversations.replies")) == 2
+
+
+async def test_where_slack_does_not_let_us_look_nothing_is_posted_again(worker: Worker) -> None:
+    root = worker.workspace.say(ALICE, OPS, "why?")
+    question = Question(Thread("T", OPS, root), root, ALICE, "", "why?", "mention")
+    run = Run("0123456789abcdef", question, accepted_at=worker.workspace.state.clock())
+    worker.workspace.fail_next("chat.postMessage", reset=True)
+    worker.workspace.fail_next("conversations.replies", error="missing_scope")
+    reply = SlackReply(worker.client, run, worker.save, {"": "DAS Agent"}, sleep=worker.sleep)
+    await reply.open(Progress("working"))
+    await finish(reply)
+    assert len([message for message in worker.workspace.replies(OPS, root) if message.bot_id]) == 1

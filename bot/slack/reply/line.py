@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from bot import log
 from bot.model.run import Run
 from bot.slack.budget import Budget, Priority, Urgency
-from bot.slack.client import SlackClient, SlackError, UncertainError
+from bot.slack.client import SlackClient, SlackError
 from bot.slack.reply.chunks import marker
 from bot.slack.reply.files import File
 from bot.slack.reply.record import Record
@@ -92,38 +93,30 @@ class Line:
         """The ts of message `number`, whose post or start has an unknown fate; "" when it is not in the thread.
 
         Raises:
-            UncertainError: when Slack does not tell. Not known is not "not there".
+            SlackError: when Slack does not tell. Not known is not "not there".
         """
-        thread_ts = self._run.question.thread.thread_ts
-        try:
-            response = await self._client.insist(
-                "conversations.replies",
-                self.channel,
-                Priority.FIRST_WORDS,
-                self._run.id,
-                lambda: {
-                    "ts": thread_ts,
-                    "oldest": f"{self._run.accepted_at - 60:.6f}",
-                    "limit": 200,
-                    "include_all_metadata": True,
-                },
-                sleep=self._sleep,
-            )
-        except UncertainError:
-            raise
-        except SlackError as error:
-            logger.warning("cannot look for a post", run=self._run.reference, reason=str(error))
-            return ""
+        messages = self._client.messages(
+            "conversations.replies",
+            self.channel,
+            self._run.id,
+            {
+                "ts": self._run.question.thread.thread_ts,
+                "oldest": f"{self._run.accepted_at - 60:.6f}",
+                "include_all_metadata": True,
+            },
+            sleep=self._sleep,
+        )
         wanted, streamed = {"run": self._run.id, "message": number}, marker(self._run.id, number)
-        for message in response.get("messages", []):
-            posted = (message.get("metadata") or {}).get("event_payload") == wanted
-            # A stream has no metadata; what it was opened with bears the run's name.
-            if (
-                posted
-                or f'"stream-{streamed}"' in (blocks := json.dumps(message.get("blocks")))
-                or (f'"{streamed}-begin"' in blocks)
-            ):
-                return str(message["ts"])
+        async with aclosing(messages) as listed:
+            async for message in listed:
+                posted = (message.get("metadata") or {}).get("event_payload") == wanted
+                # A stream has no metadata; what it was opened with bears the run's name.
+                if (
+                    posted
+                    or f'"stream-{streamed}"' in (blocks := json.dumps(message.get("blocks")))
+                    or (f'"{streamed}-begin"' in blocks)
+                ):
+                    return str(message["ts"])
         return ""
 
     async def remove(self, ts: str) -> None:
