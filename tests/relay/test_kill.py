@@ -50,7 +50,7 @@ async def main():
         return Agent("das")
     sentences = Sentences(None, lambda *_, **__: "")
     parts = Parts({"das": Backend()}, sessions, slots, sentences, choose, None, None)
-    await Worker(Runs(redis, keys.Lives(), "doomed"), Platform(), parts, max_runs=5).run()
+    await Worker(Runs(redis, keys.Lives(), "doomed"), Platform(), parts, max_runs=2).run()
 
 asyncio.run(main())
 """
