@@ -37,7 +37,7 @@ Info("das_bot_build", "Which das-bot this is.", registry=REGISTRY).info({"versio
 
 QUESTIONS = Counter(
     "das_bot_questions",
-    "Questions that came in, by surface and by what became of them: accepted, duplicate, full, or decided already.",
+    "Questions that came in, by surface and by what became of them: accepted, duplicate, full, crowded, decided.",
     ["surface", "verdict"],
     registry=REGISTRY,
 )

@@ -17,6 +17,7 @@ from bot.slack.client import SlackClient
 from bot.slack.intake import actions, commands, feedback, installation, messages
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
+from bot.store.connection import reason
 
 logger = log.get(__name__)
 
@@ -68,7 +69,7 @@ async def _on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
         "intake failed",
         reference=reference,
         kind=body.get("command") or (body.get("event") or {}).get("type") or body.get("type"),
-        reason=f"{type(error).__name__}: {error}",
+        reason=reason(error),
     )
     if body.get("command"):
         # Commands are not delivered again: the person has to know.
