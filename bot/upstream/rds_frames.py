@@ -48,7 +48,7 @@ class RdsFrames:
         self._calls = ToolCalls()
         self._text: list[str] = []
         self._text_id = ""
-        self._open_steps: set[str] = set()
+        self._steps: dict[str, bool] = {}
         self._approvals: dict[str, ApprovalAsked] = {}
 
     def read(self, frame: Frame) -> list[Event]:
@@ -134,11 +134,13 @@ class RdsFrames:
             return None
         status = string(first(inside, "status", "state")) or kind.rsplit("_", 1)[-1]
         step = string(first(inside, "id", "taskid", "subtaskid", "nodeid")) or title
-        if BEGUN.search(status):
-            known, self._open_steps = step in self._open_steps, self._open_steps | {step}
-            return [] if known else [StepStarted(step, title)]
-        self._open_steps = self._open_steps - {step}
-        return [StepFinished(step, status)]
+        # What is known of it: True while it is at work, False when it has ended, None when it is new.
+        at_work = self._steps.get(step)
+        self._steps[step] = bool(BEGUN.search(status))
+        begun: list[Event] = [StepStarted(step, title)]
+        if self._steps[step]:
+            return [] if at_work else begun
+        return [] if at_work is False else [*(begun if at_work is None else []), StepFinished(step, status)]
 
     def _approval(self, fields: Frame) -> list[Event]:
         """A request is told at the end, because it may be decided while the stream goes on."""

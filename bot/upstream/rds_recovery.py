@@ -136,7 +136,6 @@ class Recorded:
         self._message_id = ""
         self._frames = RdsFrames()
         self._entries: list[Any] = []
-        self._said: list[str] = []
         self._text = ""
         self._approvals: list[Event] = []
         self.error: RunError | None = None
@@ -149,13 +148,15 @@ class Recorded:
             self._message_id = message_id
             found.append(RunStarted(session_id=self._session_id, message_id=message_id))
         listed = parsed(record.get("events"))
-        entries = listed if isinstance(listed, list) else []
+        entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
         for place, entry in enumerate(entries):
             # An entry may be appended, or brought up to date where it stands.
-            if isinstance(entry, dict) and self._entries[place : place + 1] != [entry]:
+            if self._entries[place : place + 1] != [entry]:
                 found += [event for event in self._frames.read(entry) if not self._keep(event)]
         self._entries = entries
-        return [*found, *self._new_text(message_id, record)]
+        # The record holds the answer as a whole; should its events hold more, that is the answer.
+        text = max(text_of(record.get("answer")), _said(entries), key=len)
+        return [*found, *self._new(text)]
 
     def rest(self) -> list[Event]:
         """The decision it waits for."""
@@ -164,28 +165,35 @@ class Recorded:
     def _keep(self, event: Event) -> bool:
         """Whether an event is not for now: text is told as a whole, ends and pauses at the end."""
         match event:
-            case TextMessageContent():
-                self._said.append(event.delta)
-            case TextMessageReplaced():
-                self._said = [event.text]
             case ApprovalAsked():
                 self._approvals.append(event)
             case RunError():
                 self.error = event
-            case RunStarted() | RunFinished():
+            case TextMessageContent() | TextMessageReplaced() | RunStarted() | RunFinished():
                 pass
             case _:
                 return False
         return True
 
-    def _new_text(self, message_id: str, record: Record) -> list[Event]:
-        """The record holds the answer as a whole; should its events hold more, that is the answer."""
-        known, self._text = self._text, max(text_of(record.get("answer")), "".join(self._said), key=len)
-        if self._text == known:
+    def _new(self, text: str) -> list[Event]:
+        known, self._text = self._text, text
+        if text == known:
             return []
-        if self._text.startswith(known):
-            return [TextMessageContent(message_id, self._text[len(known) :])]
-        return [TextMessageReplaced(message_id, self._text)]
+        if text.startswith(known):
+            return [TextMessageContent(self._message_id, text[len(known) :])]
+        return [TextMessageReplaced(self._message_id, text)]
+
+
+def _said(entries: list[Record]) -> str:
+    """The text in a record's events, read anew, because an entry may have grown where it stands."""
+    said: list[str] = []
+    frames = RdsFrames()
+    for event in (event for entry in entries for event in frames.read(entry)):
+        if isinstance(event, TextMessageReplaced):
+            said = [event.text]
+        elif isinstance(event, TextMessageContent):
+            said.append(event.delta)
+    return "".join(said)
 
 
 def pick(records: list[Record], query: str, message_id: str, since: float) -> Record | None:

@@ -85,7 +85,7 @@ CODES = [
     (429, "Throttling.User", "taking no more requests at the moment"),
     (429, "Throttling.Concurrency", "as many runs open as its edition allows"),
     (503, "ServiceUnavailable", "not available at the moment"),
-    (500, "InternalError", "ended the run with an error (InternalError)"),
+    (500, "InternalError", "failed inside the service (InternalError)"),
 ]
 """Documented codes of the service and its gateway, and the core of what the thread says."""
 

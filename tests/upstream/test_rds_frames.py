@@ -247,6 +247,13 @@ def test_sub_tasks_are_steps(start: tuple[str, Any], end: tuple[str, Any]) -> No
     ]
 
 
+def test_a_sub_task_told_only_when_it_ended_is_a_step_too() -> None:
+    done, again = (frame("sub_task", {"title": "disk", "status": status}) for status in ("done", "start"))
+    step: list[Event] = [StepStarted("disk", "disk"), StepFinished("disk", "done")]
+    assert read(done, done) == step
+    assert read(done, again, done) == step * 2
+
+
 def test_a_sub_task_that_is_only_words_is_thinking() -> None:
     assert read(frame("sub_task", "checking disks")) == [Unknown("sub_task"), Reasoning("checking disks")]
 

@@ -127,6 +127,16 @@ async def test_an_entry_brought_up_to_date_in_place_is_read_again() -> None:
     ]
 
 
+async def test_text_that_grows_inside_an_event_is_not_repeated() -> None:
+    history = History(
+        [record("", "running", Events=[entry("message", "It")])],
+        [record("", "running", Events=[entry("message", "It is")])],
+        [record("It is.", Events=[entry("message", "It is.")])],
+    )
+    events = await history.recover()
+    assert [e.delta for e in events if isinstance(e, TextMessageContent)] == ["It", " is", "."]
+
+
 @pytest.mark.parametrize(
     ("answer", "events", "text"),
     [
