@@ -46,6 +46,7 @@ class Run:
         characters: what it cost; `estimated` when the service did not say.
         carried, pending: a paused run's answer so far (`bot.model.record`) and the id of what it waits for, for the
             run that continues it.
+        options: the answers it offers to choose from.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Run:
     estimated: bool = False
     carried: str = ""
     pending: str = ""
+    options: tuple[str, ...] = ()
     shown: str = ""
 
     @property

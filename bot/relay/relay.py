@@ -87,6 +87,7 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
     if ending.state is State.PAUSED:
         run.carried = record.dump(work.answer, parts.clock())
         run.pending = work.waits_for
+        run.options = work.answer.interrupt.options if work.answer.interrupt else ()
     ending = endings.with_cost(ending, work.answer, run, work.carried)
     await reply.finish(work.answer, ending)
     return ending

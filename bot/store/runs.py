@@ -379,7 +379,8 @@ def _worker_fields(run: Run) -> dict[str, str]:
     if run.task_id or run.message_id:
         advanced |= {"task_id": run.task_id, "message_id": run.message_id}
     if run.carried:
-        advanced |= {"carried": run.carried, "pending": run.pending}
+        options = json.dumps(run.options, ensure_ascii=False)
+        advanced |= {"carried": run.carried, "pending": run.pending, "options": options}
     if run.characters:
         advanced |= {"characters": str(run.characters), "estimated": str(int(run.estimated))}
     if run.ended_at:
@@ -428,5 +429,6 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
         estimated=record.get("estimated") == "1",
         carried=record.get("carried", ""),
         pending=record.get("pending", ""),
+        options=tuple(json.loads(record.get("options") or "[]")),
         shown=record.get("shown", ""),
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -94,21 +95,27 @@ async def test_only_a_paused_run_goes_on(make_house: Any, state: str) -> None:
     assert len(await house.runs()) == 1
 
 
-@pytest.mark.parametrize(
-    ("value", "label", "text"),
-    [
-        (":0", "Restart it", "Restart it"),
-        (":24:Restart rm-bp1 now: really", "Restart rm-b…", "Restart rm-bp1 now: really"),
-    ],
-)
-async def test_an_option_is_the_answer(make_house: Any, value: str, label: str, text: str) -> None:
+OPTIONS = ("Wait", "Restart rm-bp1demo0001 now: " + "x" * 300)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_an_option_is_the_answer_in_full(make_house: Any, number: int) -> None:
     house, _, reply, run_id = await paused(make_house, "das")
-    number = value.split(":")[1]
-    await press(house, WANG, reply, f"run_answer_{number}", run_id + value, label)
+    await house.redis.hset(keys.run(run_id), "options", json.dumps(OPTIONS))
+    await press(house, WANG, reply, f"run_answer_{number}", f"{run_id}:{number}", "Restart…")
     await house.private_line(WANG, OPS)
-    await press(house, ANA, reply, f"run_answer_{number}", run_id + value, label)
+    await press(house, ANA, reply, f"run_answer_{number}", f"{run_id}:{number}", "Restart…")
     _, second = await house.taken(2)
-    assert (second["text"], second["resumes"], second["backend"]) == (text, run_id, "das")
+    assert (second["text"], second["resumes"], second["backend"]) == (OPTIONS[number], run_id, "das")
+
+
+@pytest.mark.parametrize("value", ["", ":", ":2", ":-1", ":one", ":0:1"])
+async def test_an_option_that_is_none_is_over(make_house: Any, value: str) -> None:
+    house, _, reply, run_id = await paused(make_house, "das")
+    await house.redis.hset(keys.run(run_id), "options", json.dumps(OPTIONS))
+    await press(house, ANA, reply, "run_answer_0", run_id + value)
+    assert (await house.private_line(ANA, OPS)).text == "That run is already over."
+    await house.taken(1)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +147,7 @@ async def test_a_mention_answers_once_for_its_twins_and_later_words_are_question
     house.workspace.say(BEN, OPS, "no, wait", ts)
     _, second, third = await house.taken(3)
     assert (second["resumes"], third["resumes"]) == (run_id, "")
+    await house.redis.hset(keys.run(run_id), "options", json.dumps(OPTIONS))
     await press(house, BEN, reply, "run_answer_0", f"{run_id}:0")
     assert (await house.private_line(BEN, OPS)).text.startswith(f"<@{ANA}> has decided that already")
 

@@ -42,12 +42,16 @@ def register(app: AsyncApp, desk: Desk) -> None:
             click.say(await resuming.by_button(click.run, click.user, words, desk))
 
     async def run_answer(body: dict[str, Any], action: dict[str, Any]) -> None:
-        # "<run id>:<number>:<the option in full>"; the button itself may show only its beginning.
-        run_id, _, option = str(action.get("value") or "").partition(":")
+        run_id, _, number = str(action.get("value") or "").partition(":")
         click = await click_on(body, run_id, desk)
-        if click:
-            words = option.partition(":")[2] or str((action.get("text") or {}).get("text") or "")
-            click.say(await resuming.by_button(click.run, click.user, words, desk))
+        if click is None:
+            return
+        # The button shows only as much of an option as there is room for.
+        options = click.run.options
+        if number.isdecimal() and int(number) < len(options):
+            click.say(await resuming.by_button(click.run, click.user, options[int(number)], desk))
+        else:
+            click.tell("over")
 
     for listener in (run_stop, run_again, session_new, run_continue):
         app.action(listener.__name__)(acked(listener))
