@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis import RedisError
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bot.model.question import Question, Thread
 from bot.model.run import State
 from bot.settings import Settings, SettingsError
 from bot.store import connection, keys
 from bot.store.connection import connect, open_store
+from bot.store.primary import SLOT
 from bot.store.rates import SharedRates
 from bot.store.runs import Runs
 from bot.store.sessions import Agent, Sessions
@@ -114,6 +116,28 @@ async def test_everything_works_and_a_killed_primary_is_followed(redis: Redis, s
     assert [await one_run(runs), await one_run(runs)] == accepted[1:]
     assert (await runs.accept(question("2.1"))).verdict == "duplicate"
     assert (await runs.accept(question("3.1"))).verdict == "accepted"
+
+
+async def test_a_slot_that_moves_to_another_node_is_followed(cluster: Replicated) -> None:
+    client = connect(cluster.url)
+    runs = Runs(client, keys.Lives(), "one")
+    await runs.prepare()
+    accepted = await runs.accept(question("1.1"))
+    new = int(cluster.url.rpartition(":")[2])
+    old_node, new_node = (cluster.fleet.client(port) for port in (cluster.primary, new))
+    old_id, new_id = (node.execute_command("CLUSTER", "MYID") for node in (old_node, new_node))
+    new_node.execute_command("CLUSTER", "SETSLOT", SLOT, "IMPORTING", old_id)
+    old_node.execute_command("CLUSTER", "SETSLOT", SLOT, "MIGRATING", new_id)
+    for key in old_node.execute_command("CLUSTER", "GETKEYSINSLOT", SLOT, 100):
+        old_node.migrate("127.0.0.1", new, key, 0, 1000)
+    # Between the two nobody serves what takes several keys; it is the same as away.
+    with pytest.raises(RedisConnectionError, match="not the primary now"):
+        await runs.accept(question("1.2"))
+    for node in (new_node, old_node):
+        node.execute_command("CLUSTER", "SETSLOT", SLOT, "NODE", new_id)
+    assert (await runs.accept(question("1.2"))).ahead == 1
+    assert await one_run(runs) == accepted.run_id
+    await client.aclose()
 
 
 # -- TLS -------------------------------------------------------------------------------------------------
