@@ -11,7 +11,14 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-from bot.model.event import Event, Reasoning, TextMessageContent, ToolCallArgs, ToolCallChunk
+from bot.model.event import (
+    Event,
+    Reasoning,
+    TextMessageContent,
+    TextMessageReplaced,
+    ToolCallArgs,
+    ToolCallChunk,
+)
 
 LOST = "\ufffd"
 _HALF = re.compile("[\ud800-\udfff]")
@@ -30,11 +37,17 @@ class Halves:
         if isinstance(event, _Piece):
             kept = self._kept.pop(_key(event), None) if self._kept else None
             delta = kept.delta + event.delta if kept else event.delta
-            if "\ud800" <= delta[-1:] <= "\udbff":
+            if _ends_in_half(delta):
                 self._kept[_key(event)] = replace(event, delta=delta[-1])
                 delta = delta[:-1]
             if delta is not event.delta:
                 event = replace(event, delta=delta)
+        elif isinstance(event, TextMessageReplaced):
+            piece = TextMessageContent(event.message_id, event.text[-1:])
+            self._kept.pop(_key(piece), None)
+            if _ends_in_half(event.text):
+                self._kept[_key(piece)] = piece
+                event = replace(event, text=event.text[:-1])
         broken = {
             field.name: whole
             for field in fields(event)
@@ -47,6 +60,10 @@ class Halves:
         for piece in self._kept.values():
             yield replace(piece, delta=LOST)
         self._kept.clear()
+
+
+def _ends_in_half(text: str) -> bool:
+    return "\ud800" <= text[-1:] <= "\udbff"
 
 
 def _key(piece: _Piece) -> tuple[type, str]:

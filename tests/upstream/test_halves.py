@@ -12,6 +12,7 @@ from bot.model.event import (
     Reasoning,
     RunFinished,
     TextMessageContent,
+    TextMessageReplaced,
     ToolCallArgs,
     ToolCallChunk,
     Unknown,
@@ -73,6 +74,13 @@ def test_every_text_of_an_event_is_made_whole() -> None:
         InterruptRaised("i", "\ufffd!", ("a\ufffd", "b"))
     ]
     assert join(Unknown(HIGH), RunFinished()) == [Unknown("\ufffd"), RunFinished()]
+
+
+def test_text_that_is_replaced_takes_its_half_along() -> None:
+    events = join(*said("a" + HIGH), TextMessageReplaced("m", "b"), *said("c"))
+    assert events == [*said("a"), TextMessageReplaced("m", "b"), *said("c")]
+    events = join(TextMessageReplaced("m", "b" + HIGH), *said(LOW))
+    assert events == [TextMessageReplaced("m", "b"), *said("😀")]
 
 
 @given(st.lists(st.text(st.sampled_from([HIGH, LOW, "a", "数", "😀"]), max_size=4), max_size=8))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bot.model.answer import Answer
 from bot.model.event import (
@@ -241,6 +243,39 @@ async def test_what_never_ends_is_given_up_with_what_had_come() -> None:
         await history.recover(within=60)
     assert (raised.value.code, raised.value.begun) == ("Deadline", True)
     assert 60 <= sum(history.pauses) < 66
+
+
+LOOKS = st.lists(
+    st.tuples(
+        st.text("ab数😀\ud83d", max_size=6),
+        st.lists(
+            st.builds(
+                entry,
+                st.sampled_from(["tool_call", "doc", "thinking", "tool_approval", "error", "ping"]),
+                st.sampled_from(["", "{}", '{"tool_call_name":"T"}', "[", '[{"title":"t"}]']),
+                CallId=st.sampled_from([None, "k"]),
+                ApprovalStatus=st.sampled_from([None, "pending", "approved", "rejected"]),
+            ),
+            max_size=4,
+        ),
+    ),
+    max_size=5,
+)
+
+
+@settings(deadline=None)
+@given(LOOKS, st.text("ab数😀", max_size=8))
+async def test_whatever_the_record_held_before_the_last_look_is_the_answer(
+    looks: list[tuple[str, list[dict[str, Any]]]], text: str
+) -> None:
+    history = History(
+        *[[record(said, "running", Events=events)] for said, events in looks], [record(text, Events=[])]
+    )
+    folding = Answer()
+    for event in await history.recover():
+        folding.apply(event, 0.0)
+    assert folding.text == text
+    assert folding.finished or folding.error
 
 
 def asked(name: str, created: object, query: str = "why?") -> Record:
