@@ -339,6 +339,34 @@ def test_secrets_and_mentions_reach_no_part_of_a_payload() -> None:
                 assert "<!" not in json.dumps(block) and "<@" not in json.dumps(block)
 
 
+def test_the_text_alone_is_complete_too() -> None:
+    answer = "".join(f"Line {n} of **an answer** with `a < b`.\n" for n in range(400))
+    calls = [event for n in range(20) for event in call(n, result="r" * 900)]
+    draft = draft_of(*calls, text(answer))
+    draft.take_in()
+    before = draft.count
+    while draft.step_down():
+        pass
+    assert draft.count > before
+    final = ended(draft)
+    for payload in final:
+        judge(payload)
+    assert [file.title for file in draft.attachments()] == ["All tool calls"]
+    shown = "".join(payload["text"] + "\n" for payload in final)
+    assert shown == answer.replace("**", "*").replace("<", "&lt;")
+
+
+def test_older_types_show_bold_and_headings_in_their_own_markup() -> None:
+    (payload,) = ended(draft_of(text("## Why\n\n**One** index, `a ** b ** c`\n")))
+    (section,) = [block for block in layout.plain(payload)["blocks"] if block["type"] == "section"]
+    assert section["text"]["text"] == "*Why*\n\n*One* index, `a ** b ** c`"
+
+
+def test_a_fold_says_how_many_rows_came() -> None:
+    (payload,) = judge_all(draft_of(*call(1, result='[{"a": 1}, {"a": 2}]'), *call(2, result='[{"a": 1}, ')))
+    assert [fold.get("subtitle", {}).get("text") for fold in containers(payload)] == ["2 rows", None]
+
+
 # -- any answer ----------------------------------------------------------------------------------------------
 
 _LINES = [

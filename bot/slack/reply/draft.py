@@ -17,7 +17,7 @@ from bot.slack.reply.asks import CONSOLE
 from bot.slack.reply.blocks import Block
 from bot.slack.reply.files import File, all_calls, whole_answer
 from bot.slack.reply.folds import Folds
-from bot.slack.reply.ladder import RUNGS
+from bot.slack.reply.ladder import RUNGS, text_only
 from bot.slack.reply.pages import Pages
 from bot.slack.reply.safe import SafeText
 from bot.slack.reply.sizes import cost, size
@@ -26,6 +26,8 @@ _BODY = limits.MESSAGES - 1
 """Messages that show the answer from its beginning on; one more shows its end, however far away that is."""
 _HALF = limits.PAGE // 2 - 100
 """Characters of a page beyond those: the last message shows the last two, with a blank line between them."""
+_BARE = limits.TEXT - 600
+"""Characters of a page that is shown as text alone: what escaping adds to most answers, and a note, fit beside it."""
 
 
 class Draft:
@@ -117,6 +119,10 @@ class Draft:
         if self.rung + 1 == len(RUNGS):
             return False
         self.rung += 1
+        if self._is_bare:
+            # Less fits into a message then.
+            self._mark, self._taken_from = (-1, 0), self.answer
+            self.take_in()
         return True
 
     def frame(self) -> layout.Frame:
@@ -136,13 +142,21 @@ class Draft:
         if self._left_out():
             files.append(whole_answer(self.answer, reference, self.language))
         self._page(0)
-        if self._folds.hides:
+        if self._folds.hides or (self._is_bare and self.answer.calls):
             files.append(all_calls(self.answer, reference, self.language))
         return files
 
+    @property
+    def _is_bare(self) -> bool:
+        """Whether messages are their text alone."""
+        return RUNGS[self.rung] is text_only
+
     def _capacity(self) -> int:
         """Characters the page being written may take; in the first message, what its folds leave."""
-        if sealed := len(self._pages.sealed):
+        sealed = len(self._pages.sealed)
+        if self._is_bare:
+            return _BARE if sealed < _BODY else _BARE // 2
+        if sealed:
             return limits.PAGE if sealed < _BODY else _HALF
         folds = size(self._draw(limits.FOLDS, limits.PAGE_ITEMS))
         return limits.PAGE - max(limits.FOLDS_LEAST, folds)
@@ -150,7 +164,7 @@ class Draft:
     def _page(self, number: int) -> layout.Page:
         text, items = self._text(number)
         folds: list[Block] = []
-        if number == 0:
+        if number == 0 and not self._is_bare:
             room = max(limits.FOLDS_LEAST, limits.PAGE - cost(text))
             folds = self._draw(room, limits.ITEMS - limits.FRAME_BLOCKS - items)
         left_out = self._left_out() if number == _BODY else 0
@@ -162,6 +176,8 @@ class Draft:
         if number < min(len(sealed), _BODY):
             return sealed[number], self._pages.items[number]
         room = _HALF if number == _BODY else limits.PAGE if number else limits.PAGE - limits.FOLDS_LEAST
+        if self._is_bare:
+            room = min(room, _BARE if number < _BODY else _BARE // 2)
         text = self._pages.text(self._safe.tail(is_closed=closed), room, closed=closed)
         if len(sealed) > _BODY:
             # The page before the last comes along: the last one may hold a single line.

@@ -276,7 +276,19 @@ def _subtitle(call: ToolCall, language: Language) -> str:
         return say("unfinished", language)
     if call.state is CallState.FAILED:
         return " ".join(literal(call.error[:600]).split()) or say("failed", language)
-    return ""
+    rows = _rows(call.result)
+    return say("rows", language, count=f"{rows:,}") if rows > 1 else ""
+
+
+def _rows(result: str) -> int:
+    """How many rows a result has that is a list of objects, 0 for any other."""
+    if not result.startswith("[{"):
+        return 0
+    try:
+        rows = json.loads(result)
+    except (ValueError, RecursionError):
+        return 0
+    return len(rows) if all(isinstance(row, dict) for row in rows) else 0
 
 
 def _origin(answer: Answer, step: Step) -> list[ToolCall]:

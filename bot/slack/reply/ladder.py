@@ -5,6 +5,7 @@ Folds are containers; then the tasks of a plan, which fold as well; then grey li
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ Payload = dict[str, Any]
 
 _SECTION_COST, _SECTION_FRAME = 2_900, 80
 """Characters of payload that a section's text may take, and what stands around it."""
+_BOLD = re.compile(r"\*\*(?=\S)([^*\n]{1,500})(?<=\S)\*\*")
+_HEADING = re.compile(r"^#{1,6} +([^*\n]+?)[ #]*$", re.M)
 _AROUND = 40
 """Characters of payload around blocks and text."""
 _TASK_TITLE = 250
@@ -55,7 +58,7 @@ def tasks(payload: Payload) -> Payload:
 def plain(payload: Payload) -> Payload:
     """Nothing but the oldest types: folds as grey lines, Markdown as sections."""
     blocks: list[Block] = []
-    left = limits.PAGE
+    left = limits.PAGE + 4 * _SECTION_FRAME
     for block in payload["blocks"]:
         kind = block["type"]
         if kind == "container":
@@ -68,7 +71,7 @@ def plain(payload: Payload) -> Payload:
         if kind == "container":
             blocks.append(next(lines))
         elif kind == "markdown":
-            blocks += _sections(mrkdwn(block["text"]), left)
+            blocks += _sections(as_mrkdwn(mrkdwn(block["text"])), left)
         elif kind == "alert":
             blocks.append({"type": "section", "text": block["text"]})
         elif kind != "context_actions":
@@ -78,7 +81,12 @@ def plain(payload: Payload) -> Payload:
 
 def text_only(payload: Payload) -> Payload:
     """The text alone, when every block is refused."""
-    return {"text": payload["text"], "blocks": []}
+    return {"text": as_mrkdwn(payload["text"]), "blocks": []}
+
+
+def as_mrkdwn(text: str) -> str:
+    """Markdown's bold and headings, which older types show as signs, in Slack's own markup."""
+    return _HEADING.sub(r"*\1*", _BOLD.sub(r"*\1*", text))
 
 
 RUNGS: tuple[Callable[[Payload], Payload], ...] = (as_it_is, tasks, plain, text_only)
