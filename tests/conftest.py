@@ -102,12 +102,19 @@ class Fleet:
 
     def start(self, *options: str) -> int:
         """One more server; returns its port."""
-        port = free_port()
+        while (port := self._try_to_start(free_port(), options)) == 0:
+            pass  # Somebody took the port meanwhile, or the one 10,000 above, which a Cluster's nodes use.
+        return port
+
+    def _try_to_start(self, port: int, options: tuple[str, ...]) -> int:
         folder = self.folder / str(port)
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         command = [self.binary, "--port", str(port), "--save", "", "--dir", str(folder), *options]
-        self.servers[port] = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _until(lambda: self.client(port).ping(), f"server on {port}")
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _until(lambda: server.poll() is not None or self.client(port).ping(), f"server on {port}")
+        if server.poll() is not None:
+            return 0
+        self.servers[port] = server
         return port
 
     def sentinel(self, primary: int, *lines: str) -> int:
@@ -140,7 +147,7 @@ class Fleet:
 
 
 def free_port() -> int:
-    """A port nobody listens on, nor on the one 10,000 above."""
+    """A port nobody listens on; there is one 10,000 above it, too."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port: int = listening.getsockname()[1]

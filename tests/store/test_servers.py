@@ -18,8 +18,9 @@ from bot.model.question import Question, Thread
 from bot.model.run import State
 from bot.settings import Settings, SettingsError
 from bot.store import connection, keys
+from bot.store.address import parse
 from bot.store.connection import connect, open_store
-from bot.store.primary import SLOT
+from bot.store.primary import SLOT, Primary
 from bot.store.rates import SharedRates
 from bot.store.runs import Runs
 from bot.store.sessions import Agent, Sessions
@@ -138,6 +139,30 @@ async def test_a_slot_that_moves_to_another_node_is_followed(cluster: Replicated
     assert (await runs.accept(question("1.2"))).ahead == 1
     assert await one_run(runs) == accepted.run_id
     await client.aclose()
+
+
+async def test_a_hundred_connections_that_break_at_once_ask_once(sentinels: Replicated) -> None:
+    now = 0.0
+    primary = Primary(parse(sentinels.url), lambda: now)
+    sentinel = sentinels.fleet.client(sentinels.sentinel)
+
+    def asked() -> int:
+        return int(sentinel.info("stats")["total_connections_received"])
+
+    before = asked()
+    assert set(await asyncio.gather(*(primary.find() for _ in range(100)))) == {
+        ("127.0.0.1", sentinels.primary)
+    }
+    assert asked() == before + 1
+    now = 10.0
+    await primary.find()
+    assert asked() == before + 2
+
+
+async def test_what_the_sentinels_cannot_tell_is_said(sentinels: Replicated) -> None:
+    url = f"redis+sentinel://127.0.0.1:{sentinels.sentinel}/unknown"
+    with pytest.raises(RedisConnectionError, match="it knows no service named 'unknown'"):
+        await Primary(parse(url)).find()
 
 
 # -- TLS -------------------------------------------------------------------------------------------------
