@@ -179,6 +179,10 @@ class SlackReply:
         if last.payload and self._messages:
             await self._insist_on(last.payload)
 
+    async def withdraw(self, ts: str) -> None:
+        """Take away a message that was posted late and is none of the reply's."""
+        await self._line.remove(ts)
+
     # -- writing ---------------------------------------------------------------------------------------
 
     async def _write(self, priority: Urgency) -> bool:
