@@ -57,6 +57,10 @@ class Reply(Protocol):
         """Write the final state once more, as the run's record has it: a late write may stand over it."""
         ...
 
+    async def withdraw(self, ts: str) -> None:
+        """Take away a message that was posted late and is none of the reply's."""
+        ...
+
 
 class Platform(Protocol):
     """A chat platform."""
@@ -71,4 +75,8 @@ class Platform(Protocol):
         Raises:
             CannotPostError: when the bot may not post there.
         """
+        ...
+
+    async def withdraw_roots(self, run: Run) -> None:
+        """Take away root messages that were posted late for a run: all but that of its thread."""
         ...

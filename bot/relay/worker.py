@@ -15,6 +15,7 @@ from bot.model.ending import Ending, Progress
 from bot.model.question import Thread
 from bot.model.run import Run, State
 from bot.relay import endings
+from bot.relay.mending import Mending
 from bot.relay.parts import Parts
 from bot.relay.relay import Control, HandOver, relay
 from bot.relay.reply import CannotPostError, Platform, Reply, Save
@@ -49,8 +50,8 @@ class _Job:
     """Whether another worker has the thread now."""
     over: bool = False
     """Whether this worker gave the thread back itself."""
-    late: set[str] = field(default_factory=set)
-    """Runs whose replies were written when the lease may have been another's."""
+    late: dict[str, list[str]] = field(default_factory=dict)
+    """Runs whose replies were written when the lease may have been another's, and the messages of each."""
 
 
 class Worker:
@@ -60,6 +61,7 @@ class Worker:
         self._runs = runs
         self._platform = platform
         self._parts = parts
+        self._mending = Mending(runs, platform, parts.sleep)
         self._max = max_runs
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: dict[str, _Job] = {}
@@ -208,28 +210,23 @@ class Worker:
             else:
                 await self._answer(job)
         except LeaseLostError:
-            self._own(self._mend(job.late))
+            self._mend(job)
             raise
         except asyncio.CancelledError:
             if not job.lost:
                 raise
-            self._own(self._mend(job.late))
+            self._mend(job)
             raise LeaseLostError(lease.thread.key) from None
         finally:
             self._jobs.pop(run.id, None)
             await _end(beating)
 
-    async def _mend(self, late: set[str]) -> None:
-        """Put right the replies this worker wrote to after it had slept through its lease."""
-        for run_id in late:
-            try:
-                if await self._runs.wrote_late(run_id) and (run := await self._runs.get(run_id)):
-                    logger.warning("a late write is taken back", run=run.reference)
-                    await self._platform.reply(run, _unfenced).restore()
-            except (RedisError, OSError) as error:
-                logger.error("a late write may stand in a reply", run=run_id, reason=str(error))
-            except Exception:
-                logger.exception("a late write may stand in a reply", run=run_id)
+    def _mend(self, job: _Job) -> None:
+        """Put right what this worker wrote after it had slept through its lease."""
+        if job.run.question.thread.is_new:
+            self._own(self._mending.root(job.run.id))
+        elif job.late:
+            self._own(self._mending.replies(job.late))
 
     async def _open_thread(self, job: _Job) -> None:
         """A command's run: post its root message, then let it wait in the thread that opened."""
@@ -257,7 +254,7 @@ class Worker:
             # Before the thread is given away: its next worker writes the replies of those that wait now.
             await _end(informing)
             if reply.wrote_late:
-                job.late.add(job.run.id)
+                job.late[job.run.id] = list(job.run.reply_ts)
         if ending is None:
             await self._runs.finish(job.lease, None)
         else:
@@ -349,20 +346,23 @@ class Worker:
             return  # The list is as old as the last beat.
         await self._continue(run)
         reply = self._platform.reply(run, self._saver(job.lease, run))
-        if run.stop_by:
-            ending = endings.stopped(run, self._parts, run.stop_by, for_good=False)
-            await reply.finish(record.load(run.carried, 0.0), ending)
-            run.state, run.ended_at = ending.state, self._parts.wall()
-            while not await self._runs.end_waiting(job.lease, run):
-                await reply.restore()
-            metrics.run_ended(run.backend, run.state.value, run.ended_at - run.accepted_at)
-        elif shown.get(run_id) != place and not run.question.resumes:
-            shown[run_id] = place
-            try:
+        try:
+            if run.stop_by:
+                await self._stop_waiting(job, run, reply)
+            elif shown.get(run_id) != place and not run.question.resumes:
+                shown[run_id] = place
                 await reply.open(Progress("waiting_thread", place))
-            finally:
-                if reply.wrote_late:
-                    job.late.add(run_id)
+        finally:
+            if reply.wrote_late:
+                job.late[run_id] = list(run.reply_ts)
+
+    async def _stop_waiting(self, job: _Job, run: Run, reply: Reply) -> None:
+        ending = endings.stopped(run, self._parts, run.stop_by, for_good=False)
+        await reply.finish(record.load(run.carried, 0.0), ending)
+        run.state, run.ended_at = ending.state, self._parts.wall()
+        while not await self._runs.end_waiting(job.lease, run):
+            await reply.restore()
+        metrics.run_ended(run.backend, run.state.value, run.ended_at - run.accepted_at)
 
     def _saver(self, lease: Lease, run: Run) -> Save:
         """Saves of one run, one after another: two connections could bring them to Redis in the wrong order."""
@@ -373,10 +373,6 @@ class Worker:
                 await self._runs.save(lease, run)
 
         return save
-
-
-async def _unfenced() -> None:
-    """The save of a reply that is only written again, as its record has it: there is nothing to write down."""
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 
 from bot import log
 from bot.model.question import Asker
@@ -173,6 +174,11 @@ class SlackPlatform:
         Raises:
             SlackError: when Slack does not tell. Not known is not "not there".
         """
+        async with aclosing(self._roots(run)) as roots:
+            return await anext(roots, "")
+
+    async def _roots(self, run: Run) -> AsyncGenerator[str, None]:
+        """The ts of every root message of a run."""
         messages = self._client.messages(
             "conversations.history",
             run.question.thread.channel,
@@ -183,5 +189,17 @@ class SlackPlatform:
         async with aclosing(messages) as listed:
             async for message in listed:
                 if (message.get("metadata") or {}).get("event_payload") == {"run": run.id}:
-                    return str(message["ts"])
-        return ""
+                    yield str(message["ts"])
+
+    async def withdraw_roots(self, run: Run) -> None:
+        """Take away root messages that were posted late for a run: all but that of its thread."""
+        thread = run.question.thread
+        try:
+            for ts in [ts async for ts in self._roots(run) if ts != thread.thread_ts]:
+                logger.warning("a late root message is taken away", run=run.reference)
+                delete: Callable[[], dict[str, str]] = partial(dict, ts=ts)
+                await self._client.insist(
+                    "chat.delete", thread.channel, Priority.FIRST_WORDS, run.id, delete, sleep=self._sleep
+                )
+        except SlackError as error:
+            logger.warning("a late root message may stand", run=run.reference, reason=str(error))

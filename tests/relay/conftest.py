@@ -176,6 +176,9 @@ class WrittenReply:
     async def restore(self) -> None:
         self._world.say(self._question, "RESTORED")
 
+    async def withdraw(self, ts: str) -> None:
+        self._world.say(self._question, f"WITHDRAWN {ts}")
+
     async def recover(self, ending: Ending) -> Ending:
         self._world.say(self._question, f"END {ending.state} {ending.reason}|")
         return ending
@@ -200,6 +203,9 @@ class WrittenPlatform:
         if self._world.hold_root:
             await self._world.hold_root.wait()
         return "5.0"
+
+    async def withdraw_roots(self, run: Run) -> None:
+        self._world.say(run.question.text, f"ROOTS WITHDRAWN BUT {run.question.thread.thread_ts}")
 
 
 def _say(name: str, language: str, **values: object) -> str:

@@ -324,3 +324,29 @@ async def test_a_write_under_anothers_answer_is_put_right_at_its_end(stage: Stag
     stage.worker()
     await stage.until_state(run_id, "interrupted")
     assert stage.world.lines["a"][-2:] == ["END interrupted interrupted|", "RESTORED"]
+
+
+async def test_a_message_posted_late_is_taken_away_once_it_is_known_which_one_counts(stage: Stage) -> None:
+    run_id, _ = await lose_the_lease(stage)
+    # The other worker's post is under way: it may yet find this one, and keep it.
+    await stage.redis.hset(keys.run(run_id), mapping={"reply_ts": "[]", "posting": "1"})
+    await stage.until(lambda: len(stage.pauses) > 5)
+    assert not shows(stage, "a", "WITHDRAWN")
+    await stage.redis.hset(keys.run(run_id), mapping={"reply_ts": '["another"]', "posting": "0"})
+    await stage.until(lambda: shows(stage, "a", "WITHDRAWN ts-a"))
+    assert not shows(stage, "a", "WITHDRAWN another")
+
+
+async def test_a_root_posted_late_is_taken_away(stage: Stage) -> None:
+    stage.world.hold_root = asyncio.Event()
+    frozen = stage.worker()
+    thread = Thread("T1", "C1", "")
+    run_id = await stage.ask("a", thread)
+    await stage.until(lambda: stage.world.roots)
+    [job] = frozen._jobs.values()
+    await stage.redis.set(keys.lease(job.lease.thread.key), job.lease.token + 1, px=60_000)
+    stage.world.hold_root.set()
+    await stage.until(lambda: len(stage.pauses) > 5)
+    assert not shows(stage, "a", "ROOTS")
+    await stage.redis.hset(keys.run(run_id), mapping={"thread_ts": "6.0", "posting": "0"})
+    await stage.until(lambda: shows(stage, "a", "ROOTS WITHDRAWN BUT 6.0"))

@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from bot.store import keys
+from bot.store.runs import Runs
+
 ANA, OPS = "U0ANA00001", "C0DBOPS001"
 
 
@@ -66,6 +69,18 @@ async def test_where_slack_does_not_let_us_look_nothing_is_posted_again(house: A
     assert line.text.startswith("Something went wrong on our side. Reference ")
     (run,) = await house.ended(1)
     assert run["state"] == "failed" and len(roots(house)) == 1
+
+
+async def test_roots_that_were_posted_late_are_taken_away(house: Any) -> None:
+    await ask(house)
+    await house.ended(1)
+    (root,) = roots(house)
+    platform = house.bot.worker._platform
+    (name,) = [name async for name in house.redis.scan_iter(keys.run("*"))]
+    run = await Runs(house.redis, keys.Lives()).get(name.removeprefix(keys.run("")))
+    late = await platform._client.web.chat_postMessage(channel=OPS, text="late", metadata=root.metadata)
+    await platform.withdraw_roots(run)
+    assert [message.ts for message in roots(house)] == [root.ts] and late["ts"] != root.ts
 
 
 async def test_the_root_cannot_ping_and_shows_the_beginning_of_a_long_question(house: Any) -> None:

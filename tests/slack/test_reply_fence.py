@@ -180,3 +180,12 @@ async def test_where_slack_does_not_let_us_look_nothing_is_posted_again(worker: 
     await reply.open(Progress("working"))
     await finish(reply)
     assert len([message for message in worker.workspace.replies(OPS, root) if message.bot_id]) == 1
+
+
+async def test_a_message_that_was_posted_late_is_taken_away(worker: Worker) -> None:
+    reply = await worker.opened()
+    root = reply._run.question.thread.thread_ts
+    late = await worker.client.web.chat_postMessage(channel=OPS, thread_ts=root, text="late")
+    worker.workspace.fail_next("chat.delete", status=500)
+    await reply.withdraw(late["ts"])
+    assert [message.ts for message in worker.workspace.replies(OPS, root)] == reply._run.reply_ts

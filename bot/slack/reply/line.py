@@ -122,8 +122,13 @@ class Line:
     async def remove(self, ts: str) -> None:
         """Take a message away."""
         try:
-            await self._client.call(
-                "chat.delete", self.channel, Priority.FIRST_WORDS, self._run.id, lambda: {"ts": ts}
+            await self._client.insist(
+                "chat.delete",
+                self.channel,
+                Priority.FIRST_WORDS,
+                self._run.id,
+                lambda: {"ts": ts},
+                sleep=self._sleep,
             )
         except SlackError as error:
             logger.warning("old message not removed", run=self._run.reference, reason=str(error))
