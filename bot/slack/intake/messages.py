@@ -71,8 +71,10 @@ async def on_message(
     paused = ""
     if event.get("thread_ts") and (surface == "thread" or desk.resumes):
         is_known, paused = await _look(question, desk, sleep)
+        # A command's thread is ours from its root on, also while nobody has written that down yet.
+        is_ours = is_known or event.get("parent_user_id") == desk.bot
         # In a thread the bot answers in, a picture without a word is for the others, too.
-        if surface == "thread" and not (question.text and is_known):
+        if surface == "thread" and not (question.text and is_ours):
             return
     if is_welcome and (written := spelling.wanted_agent(question.text)):
         await _move(question, written, desk)
