@@ -34,7 +34,7 @@ def test_names_and_labels_keep_to_the_rules() -> None:
         for sample in family.samples:
             assert set(sample.labels) - {"le"} <= LABELS
             if family.type == "counter":
-                assert sample.name.endswith(("_total", "_created"))
+                assert sample.name.endswith("_total")
 
 
 def test_the_text_is_what_prometheus_reads() -> None:
