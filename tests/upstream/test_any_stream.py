@@ -130,7 +130,7 @@ def pieces_of(text: str, cuts: list[int]) -> list[str]:
     ]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
 @pytest.mark.parametrize("name", SERVICES)
 @given(data=st.data())
 def test_any_sequence_of_frames_in_any_chunks(name: str, data: st.DataObject) -> None:
