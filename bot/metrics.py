@@ -28,7 +28,7 @@ from prometheus_client.process_collector import ProcessCollector
 from bot import __version__
 
 # A second series for each, which nothing here asks for.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
