@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from bot.slack import notices
+
 ANA, BEN, OLAF = "U0ANA00001", "U0BEN00001", "U0OLAF0001"
 OPS = "C0DBOPS001"
 QUESTION = "@das why is rm-bp1demo0001 slow?"
@@ -84,7 +86,11 @@ async def test_people_may_think_again(make_house: Any) -> None:
 
 
 @pytest.mark.parametrize("fault", ["service", "slack"])
-async def test_a_click_succeeds_whoever_else_fails(make_house: Any, fault: str) -> None:
+async def test_a_click_succeeds_whoever_else_fails(
+    make_house: Any, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    # The service is tried again for a while; the bot need not wait for that when it ends.
+    monkeypatch.setattr(notices, "_DRAIN_SECONDS", 0)
     house, reply, run_id = await answered(make_house, rds=True)
     if fault == "service":
         await house.rds.stop()
@@ -115,7 +121,6 @@ def submission(user: dict[str, str], about: object, text: str = "bad") -> dict[s
         ({"id": BEN, "team_id": "T0DEMO00001"}, {"run": "feedface"}, "That run is already over."),
         ({"id": BEN, "team_id": "T0DEMO00001"}, {"channel": "C0ORDERS01"}, ""),
         ({"id": BEN, "team_id": "T0DEMO00001"}, {"rating": "best"}, ""),
-        ({"id": BEN, "team_id": "T0DEMO00001"}, "no json", ""),
         ({"id": BEN, "team_id": "T0DEMO00001"}, "[1]", ""),
     ],
 )

@@ -109,12 +109,12 @@ async def test_an_option_is_the_answer_in_full(make_house: Any, number: int) -> 
     assert (second["text"], second["resumes"], second["backend"]) == (OPTIONS[number], run_id, "das")
 
 
-@pytest.mark.parametrize("value", ["", ":", ":2", ":-1", ":one", ":0:1"])
-async def test_an_option_that_is_none_is_over(make_house: Any, value: str) -> None:
+async def test_an_option_that_is_none_is_over(make_house: Any) -> None:
     house, _, reply, run_id = await paused(make_house, "das")
     await house.redis.hset(keys.run(run_id), "options", json.dumps(OPTIONS))
-    await press(house, ANA, reply, "run_answer_0", run_id + value)
-    assert (await house.private_line(ANA, OPS)).text == "That run is already over."
+    for count, value in enumerate(("", ":", ":2", ":-1", ":one", ":0:1"), start=1):
+        await press(house, ANA, reply, "run_answer_0", run_id + value)
+        assert (await house.private_line(ANA, OPS, count)).text == "That run is already over."
     await house.taken(1)
 
 
@@ -183,3 +183,28 @@ async def test_a_change_that_was_approved_in_the_console_is_carried_out(make_hou
     assert second["reply_ts"] == first["reply_ts"]
     await house.workspace.until(lambda: "run_continue" not in str(replies()[0].blocks))
     assert "answer_feedback" in str(replies()[0].blocks)
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+@pytest.mark.parametrize("way", ["button", "words"])
+async def test_what_das_agent_asks_is_answered(make_house: Any, resumes: bool, way: str) -> None:
+    """The whole way, as Resume or, without the setting, as a question like any other."""
+    house = await make_house()
+    await house.start(das_resume=resumes)
+    ts = house.workspace.say(ANA, OPS, "@das demo:interrupt")
+
+    def replies() -> list[Any]:
+        return [m for m in house.workspace.replies(OPS, ts) if m.bot_id and not m.ephemeral_for]
+
+    await house.workspace.until(lambda: replies() and "run_answer_1" in str(replies()[0].blocks))
+    await house.ended(1)
+    options = json.loads((await house.runs())[0]["options"])
+    if way == "button":
+        assert (await house.workspace.click(ANA, OPS, replies()[0].ts, "run_answer_1")).ok
+    else:
+        house.workspace.say(ANA, OPS, options[1], ts)
+    first, second = await house.ended(2)
+    assert (first["state"], second["state"], second["text"]) == ("paused", "answered", options[1])
+    went_on = resumes or way == "button"
+    assert (second["reply_ts"] == first["reply_ts"]) is went_on
+    assert (first.get("decided_by"), second["resumes"] != "") == ((ANA if went_on else None), went_on)

@@ -34,19 +34,21 @@ async def stopped(house: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("settings", "who", "may"),
+    ("settings", "who", "way", "may"),
     [
-        ({}, ANA, True),
-        ({}, BEN, True),  # An admin of the workspace.
-        ({}, WANG, False),
-        ({"admin_users": frozenset({WANG})}, WANG, True),
-        ({"admin_users": frozenset({WANG})}, BEN, False),
-        ({"approver_users": frozenset({WANG})}, WANG, True),
+        ({}, ANA, "word", True),
+        ({}, ANA, "button", True),
+        ({}, BEN, "word", True),  # An admin of the workspace.
+        ({}, BEN, "button", True),
+        ({}, WANG, "word", False),
+        ({}, WANG, "button", False),
+        ({"admin_users": frozenset({WANG})}, WANG, "word", True),
+        ({"admin_users": frozenset({WANG})}, BEN, "button", False),
+        ({"approver_users": frozenset({WANG})}, WANG, "button", True),
     ],
 )
-@pytest.mark.parametrize("way", ["word", "button"])
 async def test_the_asker_and_admins_may_stop(
-    make_house: Any, settings: dict[str, Any], who: str, may: bool, way: str
+    make_house: Any, settings: dict[str, Any], who: str, way: str, may: bool
 ) -> None:
     house, ts = await running(make_house, **settings)
     if way == "word":
@@ -129,6 +131,7 @@ async def test_slacks_own_stop_by_a_stranger_or_elsewhere_changes_nothing(make_h
     await send(house, press(ts, OLAF, SHARED))
     await send(house, press("1.0", ANA))
     await send(house, press("", ANA))
+    await send(house, press(ts, "", SHARED))
     assert await stopped(house) == [""]
     assert house.workspace.ephemerals(OLAF, SHARED) == house.workspace.ephemerals(ANA, OPS) == []
 

@@ -171,9 +171,9 @@ async def test_a_month_of_a_large_workspace_fits_into_a_message(make_house: Any)
         assert len(await usage(house, who, "31")) < 4_000
 
 
-@pytest.mark.parametrize("text", ["0", "32", "-1", "7.5", "week", "7 days", "٣٣"])
-async def test_days_that_are_none(house: Any, text: str) -> None:
-    assert (await usage(house, ANA, text)).startswith("Write how many days to show, from 1 to 31")
+async def test_days_that_are_none(house: Any) -> None:
+    for text in ("0", "32", "-1", "7.5", "week", "7 days", "٣٣"):
+        assert (await usage(house, ANA, text)).startswith("Write how many days to show, from 1 to 31")
 
 
 async def test_strangers_see_nothing(house: Any) -> None:

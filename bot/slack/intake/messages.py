@@ -36,8 +36,8 @@ def register(app: AsyncApp, desk: Desk) -> None:
     async def message(event: dict[str, Any], body: dict[str, Any]) -> None:
         await on_message(event, body, desk)
 
-    async def stopped(event: dict[str, Any], body: dict[str, Any]) -> None:
-        visit = Visit(str(event["user"]), _home_team(event), str(event["channel"]), _is_shared(body))
+    async def stopped(event: dict[str, Any]) -> None:
+        visit = Visit(str(event.get("user") or ""), _home_team(event), str(event.get("channel") or ""))
         await stopping.by_slack(event, visit, desk)
 
     app.event("app_mention")(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot import log
-from bot.model.question import Question
+from bot.model.question import MAX_QUESTION, Question
 from bot.model.run import Run, State
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
@@ -43,7 +43,9 @@ async def by_message(question: Question, run_id: str, event_id: str, desk: Desk)
     # RDS Copilot waits for a decision in its console, which no message is.
     if paused is None or paused.state is not State.PAUSED or paused.backend == "rds":
         return False
-    if not question.text or not await desk.people.may_decide(question.user, paused):
+    if not 0 < len(question.text) <= MAX_QUESTION:
+        return False
+    if not await desk.people.may_decide(question.user, paused):
         return False
     answer = _going_on(paused, question.ts, question.text)
     accepted = await desk.runs.accept(answer, event_id=event_id, decided_by=question.user)
