@@ -224,6 +224,7 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
                 settings.daily_budget_workspace, settings.daily_budget_channel, settings.daily_budget_person
             ),
             settings.das_resume,
+            settings.max_runs,
         )
         app = slack_app.build(client, secret, desk, revoked)
         try:

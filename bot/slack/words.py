@@ -107,6 +107,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "{count} questions already wait in this thread. Please wait for an answer, or stop one.",
         "本会话已有 {count} 个问题在排队，请等待回答或先停止其中一个。",
     ),
+    "many_wait": (
+        "{count} questions wait before this one. It is kept; its reply appears when its turn comes.",
+        "前面还有 {count} 个问题在排队。您的问题已收到，轮到时会在此回复。",
+    ),
     "crowded": (
         "{count} questions already wait in the workspace, more than can be answered soon. Please ask again later.",
         "工作区已有 {count} 个问题在排队，暂时无法处理更多，请稍后再问。",

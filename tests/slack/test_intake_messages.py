@@ -50,6 +50,7 @@ def desk_of(house: Any) -> Desk:
         rate=nobody,
         daily=Daily(),
         resumes=False,
+        many=9,
     )
 
 
@@ -318,6 +319,19 @@ async def test_a_crowded_workspace_says_so_once(make_house: Any) -> None:
     house.workspace.replay_event()
     await house.private_line(BEN, OPS)
     await house.taken(2)
+    assert house.workspace.replies(OPS, ts) == []
+
+
+async def test_who_asks_when_more_wait_than_are_worked_on_is_told(make_house: Any) -> None:
+    house = await make_house(pace=100)
+    await house.start(max_runs=1)
+    for number in range(2):
+        house.workspace.say(ANA, OPS, f"@das question {number}")
+    await house.taken(2)
+    ts = house.workspace.say(BEN, OPS, "@das question 3")
+    line = await house.private_line(BEN, OPS)
+    assert line.text == "1 questions wait before this one. It is kept; its reply appears when its turn comes."
+    await house.taken(3)
     assert house.workspace.replies(OPS, ts) == []
 
 

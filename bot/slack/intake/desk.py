@@ -34,6 +34,8 @@ class Desk:
         team, bot: the ids of the workspace and of the bot's user.
         daily: what may be spent a day.
         resumes: whether what is written in a thread answers the question its paused run has asked.
+        many: as many questions as a process works on; when so many wait already, the reply to one more may not come
+            at once.
     """
 
     team: str
@@ -50,6 +52,7 @@ class Desk:
     rate: Rate
     daily: Daily
     resumes: bool
+    many: int
 
     async def take(self, question: Question, visit: Visit, *, event_id: str = "") -> None:
         """Accept a question from a message, or tell its author privately why not. Whoever calls acks afterwards.
@@ -73,9 +76,11 @@ class Desk:
             self.tell(question, line)
 
     def noted(self, question: Question, accepted: Accepted) -> str:
-        """Log what became of a question. The sentence that says there is no room for it, "" when there is."""
+        """Log what became of a question. The sentence that says there is no room for it, or not yet; "" when there is."""
         if accepted.verdict == "accepted":
             logger.info("accepted", run=accepted.run_id[:8], surface=question.surface, ahead=accepted.ahead)
+            if accepted.waiting >= self.many:
+                return say("many_wait", question.language, count=accepted.waiting)
         elif accepted.verdict == "full":
             return say("full", question.language, count=MOST_WAITING)
         elif accepted.verdict == "crowded":
