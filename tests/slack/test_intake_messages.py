@@ -328,6 +328,11 @@ async def test_who_asks_when_more_wait_than_are_worked_on_is_told(make_house: An
     for number in range(2):
         house.workspace.say(ANA, OPS, f"@das question {number}")
     await house.taken(2)
+
+    async def is_asked() -> bool:
+        return any("asked_at" in run for run in await house.runs())
+
+    await house.eventually(is_asked)
     ts = house.workspace.say(BEN, OPS, "@das question 3")
     line = await house.private_line(BEN, OPS)
     assert line.text == "1 questions wait before this one. It is kept; its reply appears when its turn comes."

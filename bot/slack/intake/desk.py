@@ -76,7 +76,7 @@ class Desk:
             self.tell(question, line)
 
     def noted(self, question: Question, accepted: Accepted) -> str:
-        """Log what became of a question. The sentence that says there is no room for it, or not yet; "" when there is."""
+        """Log what became of a question. The sentence that says there is no room, or not yet; "" when there is."""
         if accepted.verdict == "accepted":
             logger.info("accepted", run=accepted.run_id[:8], surface=question.surface, ahead=accepted.ahead)
             if accepted.waiting >= self.many:
