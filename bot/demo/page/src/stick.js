@@ -24,12 +24,12 @@ export function useStick(what) {
     let last = { top: 0, height: 0, view: 0 };
     const remember = () => (last = { top: list.scrollTop, height: list.scrollHeight, view: list.clientHeight });
     const onScroll = () => {
-      // A reply that is drawn anew may be shorter for a moment, and the browser then moves the list up by itself.
-      // Only a move in a list that kept its size is the person's.
+      // A reply that is drawn anew changes its height, and the browser then moves the list by itself to keep what is
+      // in view. Only a move in a list that kept its size is the person's.
       const moved = list.scrollHeight === last.height && list.clientHeight === last.view;
       const up = list.scrollTop < last.top;
-      if (gap() < AT_END_PX || (gap() < NEAR_END_PX && !up)) stuck.current = true;
-      else if (up && moved) stuck.current = false;
+      if (gap() < AT_END_PX) stuck.current = true;
+      else if (moved) stuck.current = !up && (stuck.current || gap() < NEAR_END_PX);
       remember();
       if (stuck.current) setBelow(false);
     };
