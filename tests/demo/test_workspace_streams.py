@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.errors import SlackApiError
+from slack_sdk.models.messages.chunk import TaskUpdateChunk
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.demo.workspace import NO_LIMITS, NothingToClick, Workspace
@@ -377,6 +378,25 @@ async def test_streams_have_slacks_rates(
         await (streamer.start() if passed else streamer.append(text("x")))
     again = streamer.start() if passed else streamer.append(text("x"))
     assert await refusal(again) == "ratelimited"
+
+
+async def test_the_streamer_of_slacks_own_sdk_is_served(workspace: Workspace, client: AsyncWebClient) -> None:
+    thread = workspace.say(ANA, CHANNEL, "why?")
+    stream = await client.chat_stream(
+        channel=CHANNEL, thread_ts=thread, recipient_user_id=ANA, recipient_team_id=TEAM, buffer_size=4
+    )
+    await stream.append(markdown_text="数据库 ")
+    await stream.append(chunks=[TaskUpdateChunk(id="t1", title="look", status="in_progress")])
+    await stream.append(chunks=[TaskUpdateChunk(id="t1", title="look", status="complete")])
+    await stream.stop(markdown_text="is fine.", blocks=[section("below")])
+    (message,) = workspace.replies(CHANNEL, thread)
+    assert [block["type"] for block in message.blocks or []] == [
+        "markdown",
+        "task_card",
+        "markdown",
+        "section",
+    ]
+    assert message.text == "数据库 is fine." and message.stream and not message.stream.looks_failed
 
 
 @given(st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=30))

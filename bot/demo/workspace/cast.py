@@ -9,6 +9,12 @@ OTHER_TEAM_ID = "T0OTHER0001"
 APP_ID = "A0DASBOT01"
 BOT_ID = "B0DASBOT01"
 BOT_USER_ID = "U0DASBOT01"
+# What the bot is granted at first; told in a header with every answer, as Slack does.
+BOT_SCOPES = (
+    *("app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write"),
+    *("commands", "files:write", "im:history", "im:read", "im:write", "reactions:write", "team:read"),
+    "users:read",
+)
 # Whoever Slack itself speaks as; not one of the people.
 SLACKBOT_ID = "USLACKBOT"
 

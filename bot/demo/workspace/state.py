@@ -94,7 +94,7 @@ class State:
         """Kinds of block this workspace does not know yet, as some do not while Slack rolls them out."""
         self.refused_streams = ""
         """The error code chat.startStream is refused with; empty: streams are known here."""
-        self.scopes: set[str] = set()
+        self.scopes = set(cast.BOT_SCOPES)
         """What the bot was granted."""
         self.token_error = ""
         """What calls with the bot's token are refused with, once it is dead."""

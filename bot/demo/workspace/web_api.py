@@ -45,12 +45,6 @@ METHODS: Mapping[str, Method] = {
     "views.publish": methods_views.views_publish,
     "views.update": methods_views.views_update,
 }
-# What a bot of this workspace was granted; told in a header with every answer, as Slack does.
-SCOPES = (
-    *("app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write"),
-    *("commands", "files:write", "im:history", "im:read", "im:write", "reactions:write", "team:read"),
-    "users:read",
-)
 # One of these is needed; a method that is not named here needs none.
 SCOPES_OF: Mapping[str, tuple[str, ...]] = {
     "agents.sessions.setStatus": ("chat:write",),
@@ -93,7 +87,6 @@ class WebApi:
         self._app_token = app_token
         self._open_connection = open_connection
         self._stopping = asyncio.Event()
-        state.scopes = set(SCOPES)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One call."""
