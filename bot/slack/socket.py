@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
@@ -50,6 +51,7 @@ class Socket:
         self._client: SocketModeClient = AsyncSocketModeHandler(
             app, app_token, ping_interval=PING_SECONDS
         ).client
+        self._client.logger.addFilter(_without_trace)
         self._clock = clock
         self._sleep = sleep
         self.stood = asyncio.Event()
@@ -98,6 +100,15 @@ class Socket:
                 logger.warning("no connection to Slack, asking for a new one", seconds=DEAD_SECONDS)
                 last_alive = self._clock()
                 self._client.wss_uri = None
+
+
+def _without_trace(record: logging.LogRecord) -> bool:
+    """The SDK logs a connection that breaks (while it acks, say) with all frames, as if it were a fault of ours."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, OSError | TimeoutError | aiohttp.ClientError | SlackApiError):
+        record.exc_info = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 def refusal(error: SlackApiError) -> str:

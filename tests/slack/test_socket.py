@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from slack_bolt.async_app import AsyncApp
@@ -122,6 +124,90 @@ async def test_a_dead_ticket_is_thrown_away(workspace: Workspace) -> None:
     assert all(
         socket_module.DEAD_SECONDS - slack <= wait <= socket_module.DEAD_SECONDS + slack for wait in thrown
     )
+
+
+@dataclass
+class Line:
+    """A way to a server that can be made to lie dead: open, and nothing gets through."""
+
+    to: int
+    dead: bool = False
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def open(self) -> asyncio.Server:
+        return await asyncio.start_server(self._through, "127.0.0.1", 0)
+
+    async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self.to)
+        self._writers += [writer, back]
+        was_dead = self.dead
+        await asyncio.gather(*(self._copy(*pair, was_dead) for pair in ((reader, back), (there, writer))))
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, was_dead: bool) -> None:
+        while data := await reader.read(65_536):
+            # Those that were there when it died stay dead; new ones get through.
+            if self.dead == was_dead:
+                writer.write(data)
+        writer.close()
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+async def test_a_connection_that_lies_dead_is_left(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No byte comes and none is refused, as behind a firewall that forgot the connection."""
+    monkeypatch.setattr(socket_module, "PING_SECONDS", 0.1)
+    api_url, port = workspace.api_url, urlsplit(workspace.url).port
+    assert port
+    line = Line(port)
+    server = await line.open()
+    # Where Slack says its socket is.
+    workspace.state.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    web = AsyncWebClient("xoxb-1", base_url=api_url)
+    socket = Socket(AsyncApp(client=web, signing_secret="x"), workspace.app_token)
+    running = asyncio.create_task(socket.run())
+    try:
+        await asyncio.wait_for(socket.stood.wait(), 10)
+        (first,) = workspace.sockets.connections
+        line.dead = True
+        await workspace.until(lambda: any(other is not first for other in workspace.sockets.connections))
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        line.close()
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_short"),
+    [(ConnectionResetError("gone"), True), (SlackApiError("x", {}), True), (KeyError("bug"), False)],
+)
+async def test_only_faults_of_our_own_are_logged_with_all_frames(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture, error: Exception, is_short: bool
+) -> None:
+    made = app(workspace)
+
+    @made.event("app_mention")
+    async def heard(event: dict[str, Any]) -> None: ...
+
+    socket = Socket(made, workspace.app_token)
+    running = asyncio.create_task(socket.run())
+    await asyncio.wait_for(socket.stood.wait(), 10)
+
+    async def broken(message: str) -> None:
+        raise error
+
+    socket._client.send_message = broken  # type: ignore[method-assign]
+    workspace.say(ANA, OPS, "@das why?")
+    async with asyncio.timeout(10):
+        while not (told := [r for r in caplog.records if "request listener" in r.getMessage()]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert all((record.exc_info is None) == is_short for record in told)
 
 
 class _Response:
