@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from bot import metrics
 
 BODY_MOST = 1_000_000
 """Bytes of a request; Slack's largest payloads are a tenth of it."""
+BODY_SECONDS = 10.0
+"""Longest wait for a body. Slack sends it at once, and gives up after 3 s."""
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 """Seconds since 1970. Bolt answers 500 to anything that is no number."""
 
@@ -32,7 +35,11 @@ class Door:
 
     async def handle(self, request: web.Request) -> web.Response:
         """One request: its signature first, before anything of it is parsed or could be logged."""
-        body = await request.read()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            return web.Response(status=408, text="too slow", headers={"Connection": "close"})
         if not self._is_signed(request.headers, body):
             return web.Response(status=401, text="signature missing or wrong")
         if self.app is None:

@@ -1,5 +1,6 @@
 """Slack over HTTP: signatures first, then anything; and the truth about health."""
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -95,6 +96,16 @@ async def test_a_malformed_body(house: Any, capfd: pytest.CaptureFixture[str]) -
 async def test_a_huge_body(house: Any) -> None:
     status, _ = await post(house, "x" * (server.BODY_MOST + 1))
     assert status == 413
+
+
+async def test_a_body_that_does_not_come(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.bot.port)
+    head = "POST /slack/events HTTP/1.1", "Host: bot", "Content-Type: application/json", "Content-Length: 9"
+    writer.write("\r\n".join([*head, "", '{"a"']).encode())
+    answer = await asyncio.wait_for(reader.read(), 10)  # to its end: the connection is closed
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    writer.close()
 
 
 async def test_other_addresses_and_methods(house: Any) -> None:
