@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -24,10 +24,16 @@ from bot.store import keys
 
 TOKEN = re.compile(r"rm-chaos(\d{4})")
 """The instance a question is about: its own, so that it is known again wherever it appears."""
+_STREAM = re.compile(r'"(?:stream-)?([0-9a-f]{16})-([0-9]+)(?:-begin)?"')
+"""Block ids that name a run and the number of its message, in a stream."""
+_REFERENCE = re.compile(r"-([0-9a-f]{4})-([0-9a-f]{4})\.")
+"""A run's reference in the name of a file."""
 _SAME_TIME = 0.3
 """Seconds two runs may overlap in the service's record: it hears of a closed connection a moment later."""
 _AFTERMATH = 5.0
 """Seconds after its stream ended in which an answer may still be lost to a crash: it is being written down."""
+_LAST_WORDS = 40
+"""Letters at the end of an answer by which it is known to be whole."""
 
 
 @dataclass(slots=True)
@@ -69,6 +75,14 @@ class Violation:
         return f"{self.rule}{about}: {self.detail}"
 
 
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """An answer of RDS Copilot in its own record: "running", "finished", "failed" or "stopped", and the text."""
+
+    status: str
+    text: str
+
+
 @dataclass(slots=True)
 class Evidence:
     """All that is judged. `disturbed` are spans of time in which a process or the store was killed or slept."""
@@ -84,6 +98,8 @@ class Evidence:
     """The records of all runs, by id."""
     left: list[str] = field(default_factory=list)
     """What the store should not hold any more."""
+    generated: Mapping[str, Generated] = field(default_factory=dict)
+    """What RDS Copilot wrote, by the id of its message."""
 
     def runs_of(self, asked: Asked) -> list[str]:
         """The ids of the runs a question became: one, if all is well."""
@@ -97,18 +113,34 @@ class Evidence:
         """The requests with a question that the service began to answer."""
         return [request for request in self.requests_of(asked) if request.outcome != "refused"]
 
+    def generated_for(self, asked: Asked) -> Generated | None:
+        """What RDS Copilot wrote for a question, if it was asked."""
+        return next((self.generated[r.message_id] for r in self.begun(asked) if r.message_id), None)
+
     def is_accepted(self, asked: Asked) -> bool:
         """Whether Slack was told that the question arrived."""
         return asked.verdict == "accepted" if asked.kind == "command" else acked_at(self.workspace, asked) > 0
 
     def messages(self) -> Iterator[tuple[str, str, int, Message]]:
-        """What the bot wrote for all to see: kind ("reply" or "root"), run id, message number, message."""
+        """What the bot wrote for all to see: kind ("reply", "root" or "file"), run id, message number, message."""
         for message in self.workspace.messages:
             if message.bot_id and message.ephemeral_for is None and not message.deleted:
-                metadata = message.metadata or {}
-                payload = metadata.get("event_payload") or {}
-                kind = "reply" if metadata.get("event_type") == METADATA_TYPE else "root"
-                yield kind, str(payload.get("run", "")), int(payload.get("message", 0)), message
+                yield *self._name(message), message
+
+    def _name(self, message: Message) -> tuple[str, str, int]:
+        """Kind, run id and number of a message. A stream has no metadata, what it began with names the run."""
+        metadata = message.metadata or {}
+        payload = metadata.get("event_payload") or {}
+        if named := payload.get("run"):
+            kind = "reply" if metadata.get("event_type") == METADATA_TYPE else "root"
+            return kind, str(named), int(payload.get("message", 0))
+        if message.files:
+            found = _REFERENCE.search(str(message.files[0].get("name")))
+            begin = found[1] + found[2] if found else "none"
+            return "file", next((run_id for run_id in self.runs if run_id.startswith(begin)), ""), 0
+        blocks = (json.dumps(version.blocks) for version in message.versions)
+        marks = [mark for text in blocks for mark in _STREAM.findall(text)]
+        return ("reply", marks[0][0], int(marks[0][1])) if marks else ("reply", "", 0)
 
 
 def acked_at(workspace: Workspace, asked: Asked) -> float:
@@ -121,6 +153,19 @@ def acked_at(workspace: Workspace, asked: Asked) -> float:
         and delivery.payload["event"].get("channel") == asked.channel
     ]
     return min(times, default=0.0)
+
+
+def root_of(workspace: Workspace, asked: Asked) -> str:
+    """The ts of the root message that was posted for a command, "" while there is none."""
+    for message in workspace.messages:
+        if (
+            message.bot_id
+            and not message.is_reply
+            and not message.ephemeral_for
+            and asked.token in message.text
+        ):
+            return message.ts
+    return ""
 
 
 async def read_store(redis: Redis) -> tuple[dict[str, dict[str, str]], list[str]]:
@@ -148,15 +193,19 @@ def check(evidence: Evidence) -> list[Violation]:
     found = [Violation("store at rest", line) for line in evidence.left]
     replies: dict[str, list[tuple[int, Message]]] = {}
     roots: dict[str, list[Message]] = {}
+    files: Counter[str] = Counter()
     for kind, run_id, number, message in evidence.messages():
         if run_id not in evidence.runs:
             found.append(Violation("every message has its run", f"{message.ts}: {message.text[:60]!r}"))
+        elif kind == "file":
+            files[run_id] += 1
         elif kind == "root":
             roots.setdefault(run_id, []).append(message)
         else:
             replies.setdefault(run_id, []).append((number, message))
     for asked in evidence.asked:
         found += _check_question(evidence, asked, replies, roots)
+    found += [Violation("files once", f"{n} of {run_id}") for run_id, n in files.items() if n > 1]
     return [*found, *_check_order(evidence)]
 
 
@@ -223,6 +272,24 @@ def _check_end(
     yield from (("the final state is true", line) for line in _lies(evidence, asked, shown))
     if shown == "answered" and asked.token not in json.dumps([message.blocks for _, message in written]):
         yield "the final state is true", "the answer is not about this question"
+    wanted = evidence.generated_for(asked)
+    if shown == "answered" and wanted and not _has_end(wanted.text, [message for _, message in written]):
+        yield "the answer is complete", f"it lacks the end of what the service wrote: {wanted.text[-80:]!r}"
+
+
+def _has_end(text: str, messages: Sequence[Message]) -> bool:
+    """Whether messages show the last words of a text, whatever became of its marks and spaces."""
+    shown = " ".join(
+        block["text"]
+        for message in messages
+        for block in message.blocks or []
+        if "text" in block and isinstance(block["text"], str)
+    )
+    return _words(text)[-_LAST_WORDS:] in _words(shown)
+
+
+def _words(text: str) -> str:
+    return re.sub(r"\W+", "", text)
 
 
 def is_running(message: Message) -> bool:
@@ -239,7 +306,7 @@ def ending(message: Message) -> str:
     notes = [block["text"]["text"] for block in blocks if block["type"] == "alert"]
     note = notes[-1] if notes else ""
     by = "\0"
-    for state, key in (("interrupted", "interrupted"), ("stopped", "stopped"), ("stopped", "stopped_early")):
+    for state, key in _NOTES:
         for language in ("en", "zh"):
             before, _, after = say(key, language, by=by).partition(by)
             if note.startswith(before) and after in note:
@@ -247,23 +314,44 @@ def ending(message: Message) -> str:
     return "failed" if note else "nothing"
 
 
+_NOTES = (
+    ("interrupted", "interrupted"),
+    ("stopped", "stopped"),
+    ("stopped", "stopped_for_good"),
+    ("stopped", "stopped_early"),
+)
+"""Final states and the sentences that say them."""
+
+
 def _lies(evidence: Evidence, asked: Asked, shown: str) -> Iterator[str]:
     """What a shown final state claims that did not happen."""
     requests, begun = evidence.requests_of(asked), evidence.begun(asked)
-    finished = any(request.outcome == "finished" for request in begun)
+    wrote = evidence.generated_for(asked)
+    finished = any(request.outcome == "finished" for request in begun) or (
+        wrote and wrote.status == "finished"
+    )
     if shown == "answered" and ("demo:error" in asked.text or not finished):
         yield f"answered, but the service says {[request.outcome for request in requests]}"
-    failed = any(request.outcome in ("refused", "cut") for request in requests)
+    failed = any(
+        request.outcome == "refused" or (request.outcome == "cut" and not wrote) for request in requests
+    )
     if shown == "failed" and not ("demo:error" in asked.text or failed):
         yield f"failed, but the service says {[request.outcome for request in requests]}"
     if shown == "stopped" and not _was_stopped(evidence, asked):
         yield "stopped, but nobody wanted that"
-    if shown == "interrupted":
+    if shown == "interrupted" and wrote and _knew_conversation(evidence, asked):
+        yield f"interrupted, but the answer could be fetched: it is {wrote.status}"
+    elif shown == "interrupted":
         spans = [(request.at, (request.ended or request.at) + _AFTERMATH) for request in begun]
         begin = min((span[0] for span in spans), default=asked.said_at)
         end = max((span[1] for span in spans), default=float("inf"))
         if not any(one < end and begin < other for one, other in evidence.disturbed):
             yield "interrupted, but nothing was killed meanwhile"
+
+
+def _knew_conversation(evidence: Evidence, asked: Asked) -> bool:
+    """Whether the run's record names the conversation, so that whoever took over could find the answer in it."""
+    return any(evidence.runs[run_id].get("session_id") for run_id in evidence.runs_of(asked))
 
 
 def _was_stopped(evidence: Evidence, asked: Asked) -> bool:

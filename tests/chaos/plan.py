@@ -22,6 +22,13 @@ SLACK_FAULTS: Mapping[str, tuple[str, dict[str, Any]]] = {
 }
 """Method and options of `Workspace.fail_next` by the name the timeline shows."""
 
+SLOW_FAULTS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "post: hangs": ("chat.postMessage", {"hang": True}),
+    "update: hangs": ("chat.update", {"hang": True}),
+    "replies: hangs": ("conversations.replies", {"hang": True}),
+}
+"""The same, for runs that are long enough for the bot to give a call up."""
+
 DAS_FAULTS: Mapping[str, Faults] = {
     "cut properly": Faults(cut_after=12),
     "connection closed midway": Faults(cut_after=25, cut_with="fin"),
@@ -32,7 +39,16 @@ DAS_FAULTS: Mapping[str, Faults] = {
 }  # fmt: skip
 """All of them can be told from the service's own record, so that the reply can be held against it."""
 
-WORDS = ("demo:error", "demo:cut", "demo:busy")
+RDS_FAULTS: Mapping[str, Faults] = {
+    "cut properly": Faults(cut_after=12),
+    "connection reset midway": Faults(cut_after=8, cut_with="rst"),
+    "silent midway": Faults(silent_after=10),
+    "refused, 429": Faults(refuse=Refusal(429, "Throttling.User", "Request was denied due to user flow control.")),
+    "refused, 503": Faults(refuse=Refusal(503, "ServiceUnavailable", "The service is unavailable.", "html")),
+}  # fmt: skip
+"""A run of RDS Copilot goes on without its stream, so a cut one is answered all the same."""
+
+WORDS = ("demo:error", "demo:cut")
 """Words in a question that make the simulated service fail it in a way of its own."""
 
 _ASKING = {"mention": 40, "follow_up": 35, "dm": 12, "command": 13}
@@ -61,7 +77,9 @@ class Step:
         return f"{self.at:6.1f} s  {self.kind} {self.what}".rstrip()
 
 
-_FAULTS = frozenset({"kill", "roll", "pause", "kill_store", "drop_sockets", "slack", "das"})
+_FAULTS = frozenset(
+    {"kill", "roll", "pause", "kill_store", "cut_store", "slow_store", "drop_sockets", "slack", "das", "rds"}
+)
 
 
 def draw(seed: int, questions: int, seconds: float, *, pause: bool) -> list[Step]:
@@ -88,12 +106,17 @@ def _faults(dice: random.Random, seconds: float, *, pause: bool) -> Iterator[Ste
     yield from _several(dice, "roll", max(1, int(seconds / 60)), begin, end)
     yield from _several(dice, "drop_sockets", max(1, int(seconds / 15)), begin, end)
     yield from _several(dice, "kill_store", 2 if is_long else 1, begin, end)
+    yield from _several(dice, "cut_store", max(1, int(seconds / 30)), begin, end)
+    yield from _several(dice, "slow_store", max(1, int(seconds / 45)), begin, end)
     if pause:
         yield from _several(dice, "pause", 1, begin, (begin + end) / 2)
+    slack = [*SLACK_FAULTS, *(SLOW_FAULTS if is_long else ())]
     for _ in range(max(4, int(seconds / 2))):
-        yield Step(dice.uniform(begin, end), "slack", dice.random(), dice.choice([*SLACK_FAULTS]))
+        yield Step(dice.uniform(begin, end), "slack", dice.random(), dice.choice(slack))
     for _ in range(max(2, int(seconds / 8))):
         yield Step(dice.uniform(begin, end), "das", dice.random(), dice.choice([*DAS_FAULTS]))
+    for _ in range(max(2, int(seconds / 12))):
+        yield Step(dice.uniform(begin, end), "rds", dice.random(), dice.choice([*RDS_FAULTS]))
 
 
 def _several(dice: random.Random, kind: str, count: int, begin: float, end: float) -> Iterator[Step]:
