@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import time
 from typing import Any
 
 import pytest
@@ -150,6 +151,23 @@ async def test_a_mention_answers_once_for_its_twins_and_later_words_are_question
     await house.redis.hset(keys.run(run_id), "options", json.dumps(OPTIONS))
     await press(house, BEN, reply, "run_answer_0", f"{run_id}:0")
     assert (await house.private_line(BEN, OPS)).text.startswith(f"<@{ANA}> has decided that already")
+
+
+@pytest.mark.parametrize("way", ["button", "words"])
+async def test_there_may_be_no_room_for_an_answer_and_who_gave_it_hears(make_house: Any, way: str) -> None:
+    house, ts, reply, run_id = await paused(make_house, "das", das_resume=True, max_waiting=1)
+    await house.redis.hset(keys.run(run_id), "options", json.dumps(OPTIONS))
+    await house.redis.zadd(keys.waiting("T0DEMO00001"), {"another": time.time()})
+    if way == "button":
+        await press(house, ANA, reply, "run_answer_0", f"{run_id}:0")
+    else:
+        house.workspace.say(ANA, OPS, "wait", ts)
+    assert (await house.private_line(ANA, OPS)).text.startswith("1 questions already wait in the workspace")
+    await house.taken(1)
+    # Nobody has decided yet.
+    await house.redis.delete(keys.waiting("T0DEMO00001"))
+    await press(house, ANA, reply, "run_answer_1", f"{run_id}:1")
+    await house.taken(2)
 
 
 async def test_what_went_on_may_be_asked_again_only_by_those_who_decide(make_house: Any) -> None:

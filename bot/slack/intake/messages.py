@@ -70,9 +70,9 @@ async def on_message(
         return
     paused = ""
     if event.get("thread_ts") and (surface == "thread" or desk.resumes):
-        is_known, paused = await _look(question, desk, sleep)
         # A command's thread is ours from its root on, also while nobody has written that down yet.
-        is_ours = is_known or event.get("parent_user_id") == desk.bot
+        is_ours = event.get("parent_user_id") == desk.bot
+        is_ours, paused = await _look(question, desk, sleep, is_ours=is_ours)
         # In a thread the bot answers in, a picture without a word is for the others, too.
         if surface == "thread" and not (question.text and is_ours):
             return
@@ -85,17 +85,17 @@ async def on_message(
     await desk.take(question, visit, event_id=event_id)
 
 
-async def _look(question: Question, desk: Desk, sleep: Sleep) -> tuple[bool, str]:
-    """Whether the bot answers in the thread, and its last run if that is paused.
+async def _look(question: Question, desk: Desk, sleep: Sleep, *, is_ours: bool) -> tuple[bool, str]:
+    """Whether the bot answers in the thread, which may be known, and its last run if that is paused.
 
     A follow-up may be delivered before the mention it follows: in a young thread it is looked for twice. The ack
     waits for that, so that nothing is acked that might still be ours.
     """
     is_known, paused = await desk.wishes.paused_in(question.thread)
-    if not is_known and question.surface == "thread" and _is_young(question.thread):
-        await sleep(_SECOND_LOOK_SECONDS)
-        return await desk.wishes.paused_in(question.thread)
-    return is_known, paused
+    if is_known or is_ours or question.surface != "thread" or not _is_young(question.thread):
+        return is_known or is_ours, paused
+    await sleep(_SECOND_LOOK_SECONDS)
+    return await desk.wishes.paused_in(question.thread)
 
 
 def _is_young(thread: Thread) -> bool:

@@ -49,6 +49,9 @@ async def by_message(question: Question, run_id: str, event_id: str, desk: Desk)
         return False
     answer = _going_on(paused, question.ts, question.text)
     accepted = await desk.runs.accept(answer, event_id=event_id, decided_by=question.user)
+    if line := desk.noted(answer, accepted):
+        desk.tell(question, line)
+        return True
     if accepted.verdict == "accepted":
         logger.info("decided", run=paused.reference, by=question.user, goes_on=accepted.run_id[:8])
     # Who was a moment too late asks a question of their own. So does its twin, and is known there.
