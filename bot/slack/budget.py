@@ -1,7 +1,7 @@
 """Slack's budget, shared by every answer: who may call a method next.
 
 Slack counts calls per method and workspace: each has a lane (`bot.slack.lane`). Who waits for one is served by
-priority, then by who was served longest ago, so that twenty answers get equal shares. A 429 closes exactly its lane.
+priority, then by who has waited longest, so that twenty answers get equal shares. A 429 closes exactly its lane.
 With a `SharedRates` all replicas draw on one rate as well; what is left of it for less urgent calls is smaller, so that
 no replica's growing text delays another's final state.
 """
@@ -22,7 +22,9 @@ from bot.slack.lane import PER_CHANNEL, Lane
 logger = log.get(__name__)
 
 _AGEING_SECONDS = 20.0
-"""Seconds of waiting that raise a call by one priority, at most; with few answers, as long as a round of them takes."""
+"""Seconds of waiting after which text is as urgent as a tool; half a round of those who wait may be shorter."""
+_YOUNG_SECONDS = 2.0
+"""Seconds for which a tool that changed certainly goes before text."""
 _MOST_LANES = 500
 """Lanes kept before those at rest are dropped: every channel and direct message has one."""
 _MOST_OWNERS = 1_000
@@ -58,8 +60,10 @@ class Priority(IntEnum):
 Urgency = Priority | Callable[[], Priority]
 """A priority, or what tells it at any moment: an answer that waits to add text may come to its first words."""
 
-_PART_OF_BURST = {Priority.FINAL: 1.0, Priority.FIRST_WORDS: 0.95, Priority.TOOL: 0.9, Priority.TEXT: 0.8}
-"""How much of a burst a call may use; the rest is kept for more urgent ones."""
+_KEPT = {Priority.FINAL: 0.0, Priority.FIRST_WORDS: 0.02, Priority.TOOL: 0.05, Priority.TEXT: 0.1}
+"""The part of a burst that is kept from a call for more urgent ones, of other replicas as well."""
+_MOST_KEPT = 0.7
+"""The part of a burst that is kept at most, however many calls are expected: some agents think for minutes."""
 _LOOK_SECONDS = 0.2
 """Longest pause before a lane is looked at again: somebody more urgent may have come meanwhile."""
 
@@ -78,11 +82,9 @@ class _Waiter:
     may_leave: bool
 
     def urgency(self, waited: float, ageing: float) -> Priority:
-        """Its priority, raised while its owner gets nothing, up to that of first words: nobody waits for ever."""
+        """Its priority; text that waits long is as urgent as a tool: nobody waits for ever."""
         priority = self.priority if isinstance(self.priority, Priority) else self.priority()
-        if priority <= Priority.FIRST_WORDS:
-            return priority
-        return Priority(max(Priority.FIRST_WORDS, priority - int(waited / ageing)))
+        return Priority.TOOL if priority is Priority.TEXT and waited >= ageing else priority
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class _Queue:
     """Who waits for a lane."""
 
     name: str
+    method: str
     lane: Lane
     reserved: float | None = None
     """When the call reserved at the shared rate may be made."""
@@ -117,10 +120,12 @@ class Budget:
         self._clock = clock
         self._sleep = sleep
         self._queues: dict[tuple[str, str], _Queue] = {}
-        self._served: dict[str, tuple[int, float]] = {}
-        """By owner: the number and the time of the last call granted."""
+        self._served: dict[str, float] = {}
+        """By owner: when its last call was granted."""
         self._users: defaultdict[str, set[str]] = defaultdict(set)
         """By method: the owners that live on it."""
+        self._expected: defaultdict[str, set[str]] = defaultdict(set)
+        """By method: the owners that will need a call at once when their time comes."""
         self._count = 0
 
     async def take(
@@ -147,16 +152,24 @@ class Budget:
             if waiter in queue.waiters:
                 queue.waiters.remove(waiter)
 
-    def is_free(self, method: str, channel: str) -> bool:
+    def is_free(self, method: str, channel: str, priority: Priority = Priority.TEXT) -> bool:
         """Whether a call could be made now without anybody waiting for it."""
         queue = self._queue(method, channel)
-        return not queue.waiters and queue.lane.wait(self._clock(), _PART_OF_BURST[Priority.TEXT]) <= 0
+        return not queue.waiters and queue.lane.wait(self._clock(), self._kept(queue, priority)) <= 0
 
     def expected_wait(self, method: str, channel: str) -> float:
         """Seconds that a call which is not urgent would wait now, as far as this process knows."""
         queue, now = self._queue(method, channel), self._clock()
-        wait = queue.lane.wait(now, _PART_OF_BURST[Priority.TEXT])
+        wait = queue.lane.wait(now, self._kept(queue, Priority.TEXT))
         return wait + len(queue.waiters) * queue.lane.gap(now)
+
+    def expect(self, method: str, owner: str) -> None:
+        """An answer will need a call of this method at once: for its first words, or its end. One is kept for it."""
+        self._expected[method].add(owner)
+
+    def met(self, method: str, owner: str) -> None:
+        """What was expected has come."""
+        self._expected[method].discard(owner)
 
     def join(self, method: str, owner: str) -> None:
         """An answer will live on this method."""
@@ -184,7 +197,7 @@ class Budget:
     def forget(self, owner: str) -> None:
         """An answer has ended: its share is free."""
         self._served.pop(owner, None)
-        for owners in self._users.values():
+        for owners in (*self._users.values(), *self._expected.values()):
             owners.discard(owner)
 
     async def aclose(self) -> None:
@@ -204,37 +217,50 @@ class Budget:
                     name: queue for name, queue in self._queues.items() if not queue.is_at_rest(now)
                 }
             name = ":".join(part for part in key if part)
-            queue = self._queues[key] = _Queue(name, Lane.of(method, self._per_minute.get(method)))
+            queue = self._queues[key] = _Queue(name, method, Lane.of(method, self._per_minute.get(method)))
         return queue
 
+    def _waits_since(self, waiter: _Waiter) -> float:
+        """When it began to wait; who asks thrice at once begins anew with each call."""
+        return max(waiter.since, self._served.get(waiter.owner, float("-inf")))
+
     def _urgency(self, queue: _Queue, waiter: _Waiter) -> Priority:
-        _, at = self._served.get(waiter.owner, (0, waiter.since))
         now = self._clock()
-        # After a whole round without a turn, text is as urgent as a tool's change: tools must not starve it.
-        ageing = min(_AGEING_SECONDS, max(2.0, len(queue.waiters) * queue.lane.gap(now)))
-        return waiter.urgency(now - max(at, waiter.since), ageing)
+        # After half a round without a turn, text is as urgent as a tool: tools must not starve it.
+        ageing = min(_AGEING_SECONDS, max(_YOUNG_SECONDS, len(queue.waiters) * queue.lane.gap(now) / 2))
+        return waiter.urgency(now - self._waits_since(waiter), ageing)
 
     def _next(self, queue: _Queue) -> _Waiter:
-        def turn(waiter: _Waiter) -> tuple[int, int, int]:
-            number, _ = self._served.get(waiter.owner, (0, 0.0))
-            return self._urgency(queue, waiter), number, waiter.order
+        def turn(waiter: _Waiter) -> tuple[int, float, int]:
+            return self._urgency(queue, waiter), self._waits_since(waiter), waiter.order
 
         return min(queue.waiters, key=turn)
 
+    def _kept(self, queue: _Queue, urgency: Priority) -> float:
+        """Calls of the burst that are out of reach for one of this urgency."""
+        calls = queue.lane.burst / queue.lane.interval
+        kept = _KEPT[urgency] * calls
+        if urgency > Priority.FIRST_WORDS:
+            kept += len(self._expected[queue.method])
+        return min(kept, _MOST_KEPT * calls)
+
     def _wait(self, queue: _Queue, waiter: _Waiter) -> float:
         """Seconds until the lane lets this call through."""
-        urgency = self._urgency(queue, waiter)
-        part, now = _PART_OF_BURST[urgency], self._clock()
-        return queue.lane.text_wait(now, part) if urgency is Priority.TEXT else queue.lane.wait(now, part)
+        urgency, now = self._urgency(queue, waiter), self._clock()
+        kept = self._kept(queue, urgency)
+        return (
+            queue.lane.wait(now, kept)
+            if urgency <= Priority.FIRST_WORDS
+            else queue.lane.paced_wait(now, kept)
+        )
 
     def _grant(self, queue: _Queue, waiter: _Waiter) -> None:
         now = self._clock()
-        queue.lane.spend(now, text=self._urgency(queue, waiter) is Priority.TEXT)
-        self._count += 1
-        self._served[waiter.owner] = (self._count, now)
+        queue.lane.spend(now)
+        self._served[waiter.owner] = now
         if len(self._served) > _MOST_OWNERS:
             oldest = now - _FORGOTTEN_SECONDS
-            self._served = {name: last for name, last in self._served.items() if last[1] >= oldest}
+            self._served = {name: last for name, last in self._served.items() if last >= oldest}
 
     async def _shared_wait(self, queue: _Queue, waiter: _Waiter) -> float:
         """Seconds until the shared rate lets this process's next call through; 0 means now.
@@ -245,7 +271,7 @@ class Budget:
         assert self.shared is not None
         now, urgency = self._clock(), self._urgency(queue, waiter)
         gap = queue.lane.gap(now)
-        part = max(queue.lane.burst * _PART_OF_BURST[urgency], gap)
+        part = max(queue.lane.burst - self._kept(queue, urgency) * gap, gap)
         if queue.reserved is not None and queue.reserved <= now:
             queue.reserved = None
             # Another replica may have been refused since: then the reservation is worth nothing.

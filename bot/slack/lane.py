@@ -35,12 +35,17 @@ OTHERS = 20.0
 """Calls per minute of any other method: the slowest tier."""
 PER_CHANNEL = frozenset({"chat.postMessage"})
 
-SHARE = 0.97
-"""The part of the published rate that is used: two clocks never agree, and calls bunch up on their way."""
-BURST_SECONDS = 27.0
-"""How many seconds' worth of calls may be made at once after a quiet time: what was seen to pass, less a margin."""
-SPREAD_SECONDS = 40.0
-"""Growing text spends a burst over about this long: an answer that runs out of it in seconds is slow for the rest."""
+SHARE = 0.985
+"""The part of the published rate that is used: two clocks never agree."""
+BURST_MINUTES = 0.5
+"""How many minutes' worth of calls were seen to pass at once."""
+_MARGIN_CALLS = 1.5
+"""Calls of a burst that are left: GCRA allows one more than its burst says, and calls bunch up on their way."""
+SPREAD_SECONDS = 50.0
+"""What is not urgent spends a burst over about this long, as long as many an answer takes: one that spends it in the
+first seconds is slow for the rest."""
+_LAST_PART = 8.0
+"""When less than one such part of a burst is left, it is spent ever more slowly."""
 _SLOWER = 0.7
 """What a refusal leaves of the rate."""
 _SLOWEST = 0.25
@@ -55,24 +60,25 @@ class Lane:
 
     Attributes:
         interval: seconds between calls in the long run, at full rate.
-        burst: seconds' worth of calls that may be made at once.
+        burst: how far ahead of its time a call may be made, in seconds: GCRA's tolerance.
         arrival: GCRA's theoretical arrival time of the next call.
         closed_until: when Slack's last refusal ends.
-        last_text: when growing text was last written.
+        last: when the last call was made.
     """
 
     interval: float
     burst: float
     arrival: float = float("-inf")
     closed_until: float = float("-inf")
-    last_text: float = float("-inf")
+    last: float = float("-inf")
     _slowed: float = 1.0
 
     @classmethod
     def of(cls, method: str, per_minute: float | None = None) -> Lane:
         """The lane of a method; `per_minute` replaces what we would use of Slack's rate."""
-        interval = 60 / (per_minute or PUBLISHED.get(method, OTHERS) * SHARE)
-        return cls(interval, max(BURST_SECONDS, interval))
+        published = PUBLISHED.get(method, OTHERS)
+        interval = 60 / (per_minute or published * SHARE)
+        return cls(interval, max(1.0, published * BURST_MINUTES - _MARGIN_CALLS) * interval)
 
     def pace(self, now: float) -> float:
         """The part of its rate that it has now: less than 1 for a while after a refusal."""
@@ -82,21 +88,21 @@ class Lane:
         """Seconds between calls in the long run, as it is now."""
         return self.interval / self.pace(now)
 
-    def wait(self, now: float, part: float = 1.0) -> float:
-        """Seconds until a call may be made that may use `part` of the burst."""
-        return max(0.0, self.closed_until - now, self.arrival - part * self.burst - now)
+    def wait(self, now: float, kept: float = 0.0) -> float:
+        """Seconds until a call may be made for which `kept` calls of the burst are out of reach."""
+        usable = max(0.0, self.burst - kept * self.gap(now))
+        return max(0.0, self.closed_until - now, self.arrival - usable - now)
 
-    def text_wait(self, now: float, part: float) -> float:
-        """The same for growing text, which takes what is left of its part of the burst little by little."""
-        left = part * self.burst - max(0.0, self.arrival - now)
-        spacing = self.gap(now) / (1 + max(0.0, left) / SPREAD_SECONDS)
-        return max(self.wait(now, part), self.last_text + spacing - now)
+    def paced_wait(self, now: float, kept: float) -> float:
+        """The same for what is not urgent, which takes what it may of the burst little by little."""
+        left = self.burst - kept * self.gap(now) - max(0.0, self.arrival - now)
+        spent = min(self.burst, _LAST_PART * max(0.0, left)) / SPREAD_SECONDS
+        return max(self.wait(now, kept), self.last + self.gap(now) / (1 + spent) - now)
 
-    def spend(self, now: float, *, text: bool) -> None:
+    def spend(self, now: float) -> None:
         """A call is made."""
         self.arrival = max(now, self.arrival) + self.gap(now)
-        if text:
-            self.last_text = now
+        self.last = now
 
     def refuse(self, now: float, seconds: float) -> None:
         """Slack refused a call for so long. Calls that were under way are refused as well, and count once."""

@@ -12,20 +12,21 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bot import log
-from tests.bench import accepting, showing
+from tests.bench import accepting, pacing, showing
 
 SIZES = (1_000, 100_000, 1_000_000)
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Cost of showing an answer, and of accepting questions.")
+    parser = argparse.ArgumentParser(description="Cost and pace of showing answers, and of accepting questions.")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long events are sent (default: 10)")
     options = parser.parse_args()
     log.configure("critical")
     results = {
         "showing": [showing.measure(size) for size in SIZES],
+        "pacing": pacing.measure(),
         "accepting": asyncio.run(accepting.measure(options.seconds)),
     }
     if options.json:
@@ -45,6 +46,8 @@ def _print(results: dict[str, Any]) -> None:
         print(f"{row['characters']:>12,} {row['events']:>8,} {row['events_per_second']:>10,.0f}", end="")
         print(f" {row['ms_per_update']:>10.2f} {row['last_by_first_tenth']:>11.2f}", end="")
         print(f" {row['naive_last_by_first_tenth']:>17.2f} {row['naive_by_ours']:>11.1f}")
+    print()
+    pacing.show(results["pacing"])
     row = results["accepting"]
     print(f"\nAccepting: {row['sent']:,} signed events at {row['rate']}/s over HTTP, queue on Valkey\n")
     print(f"acked {row['acked']:.2%} · in the store {row['accepted']:.2%}", end="")

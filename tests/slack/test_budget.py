@@ -11,7 +11,7 @@ import pytest
 
 from bot.demo.workspace.rates import Rates
 from bot.slack.budget import Budget, ClosedError, Priority
-from bot.slack.lane import BURST_SECONDS, PUBLISHED, SHARE
+from bot.slack.lane import PUBLISHED, SHARE, Lane
 
 UPDATE, POST = "chat.update", "chat.postMessage"
 
@@ -82,7 +82,7 @@ async def test_no_window_of_time_sees_more_calls_than_rate_and_burst_allow(
     interval = 60 / (PUBLISHED[UPDATE] * SHARE)
     for length in (1, 10, 60, 120):
         most = max(sum(begin <= at < begin + length for at in taken) for begin in taken)
-        assert most <= (length + BURST_SECONDS) / interval + 1
+        assert most <= (length + Lane.of(UPDATE).burst) / interval + 1
     assert len(taken) >= 300 / interval
     await budget.aclose()
 
@@ -120,7 +120,39 @@ async def test_the_more_urgent_goes_first_though_it_came_last(time: Time, budget
         await settle()
     await time.pass_(10)
     await asyncio.gather(*tasks)
-    assert order == list(Priority)
+    assert order[:2] == [Priority.FINAL, Priority.FIRST_WORDS]
+
+
+async def test_a_tool_goes_before_text_that_came_just_before_it(time: Time, budget: Budget) -> None:
+    await _exhaust(budget)
+    order: list[Priority] = []
+
+    async def ask(priority: Priority) -> None:
+        await budget.take(UPDATE, "C", priority, priority.name)
+        order.append(priority)
+
+    tasks = [asyncio.create_task(ask(priority)) for priority in (Priority.TEXT, Priority.TOOL)]
+    while not order:
+        await time.pass_(0.1)
+        (queue,) = budget._queues.values()
+        queue.lane.arrival -= 1.0  # the rate is not what is tested
+    assert order[0] is Priority.TOOL
+    await time.pass_(10)
+    await asyncio.gather(*tasks)
+
+
+async def test_a_call_is_kept_for_first_words_that_are_yet_to_come(time: Time, budget: Budget) -> None:
+    for number in range(10):
+        budget.expect(UPDATE, f"o{number}")
+    asks = [asyncio.create_task(budget.take(UPDATE, "C", Priority.TEXT, f"t{n}")) for n in range(100)]
+    await time.pass_(30)
+    firsts = [asyncio.create_task(budget.take(UPDATE, "C", Priority.FIRST_WORDS, f"o{n}")) for n in range(10)]
+    await time.pass_(0.5)
+    assert all(first.done() for first in firsts)
+    for number in range(10):
+        budget.met(UPDATE, f"o{number}")
+    await time.pass_(200)
+    assert all(ask.done() for ask in asks)
 
 
 async def test_nobody_starves_behind_tools(time: Time, budget: Budget) -> None:
@@ -370,7 +402,7 @@ async def test_replicas_together_keep_to_one_rate_and_share_it(time: Time, repli
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     rate = PUBLISHED[UPDATE] * SHARE / 60
-    assert 0.9 * 300 * rate <= len(taken) <= (300 + BURST_SECONDS) * rate + 1
+    assert 0.9 * 300 * rate <= len(taken) <= (300 + Lane.of(UPDATE).burst) * rate + 1
     counts = [sum(number == each for _, each in taken) for number in range(3)]
     assert min(counts) > 0.9 * max(counts)
 

@@ -67,6 +67,8 @@ class Message:
     has_words: bool = False
     """Whether it shows any of the answer's text."""
     stream: Stream | None = None
+    is_whole: bool = False
+    """Its stream ended with all the text there was; what is missing is its final layout."""
     stopped: bool = False
     """A person stopped it: nothing is written before the run has ended."""
 
@@ -102,7 +104,7 @@ class Streams:
         # Who typed a command is known, their home team is not: with a wrong one they would see an empty bubble.
         if not question.user_team or question.surface == "command" or self._draft.ending is not None:
             return None
-        if not budget.is_free(START, self._line.channel):
+        if not budget.is_free(START, self._line.channel, Priority.FIRST_WORDS):
             return None
         # Streams and updates have a budget each; whoever comes joins the one whose turns are shorter then.
         if budget.turn(APPEND, more=1) > budget.turn(UPDATE, more=1):
@@ -142,7 +144,11 @@ class Streams:
 
     def opened(self, piece: Piece) -> Stream:
         """The stream that a piece opened now."""
-        self._line.budget.join(APPEND, self._run.id)
+        budget = self._line.budget
+        budget.join(APPEND, self._run.id)
+        budget.expect(UPDATE, self._run.id)
+        if not piece.after.text:
+            budget.expect(APPEND, self._run.id)
         spread = zlib.crc32(self._run.id.encode()) % _SPREAD_SECONDS
         return Stream(piece.after, self._clock() + LIFE_SECONDS - spread)
 
@@ -211,6 +217,8 @@ class Streams:
             stream.sent, message.shown = made[0][0].after, made[0][1]
             message.has_words = message.has_words or bool(stream.sent.text)
             stream.uncertain = False
+            if message.has_words:
+                self._line.budget.met(APPEND, self._run.id)
             self._freshness.shown(has_words=message.has_words)
 
         try:
@@ -243,21 +251,25 @@ class Streams:
         """End a stream with its cards closed, and its last words where they fit."""
         piece = self._next(number, stream)
         last = closing(piece.after if piece else stream.sent)
-        await self.stop(message.ts, [*(piece.chunks if piece else []), *last], priority)
+        did_stop = await self.stop(message.ts, [*(piece.chunks if piece else []), *last], priority)
+        message.is_whole = did_stop and piece is not None
         self._leave(message)
 
-    async def stop(self, ts: str, chunks: list[dict[str, Any]], priority: Urgency) -> None:
-        """Stop whatever streams at `ts`. Whether it did, chat.update tells."""
-        for arguments in [{"ts": ts, "chunks": chunks}, {"ts": ts}] if chunks else [{"ts": ts}]:
+    async def stop(self, ts: str, chunks: list[dict[str, Any]], priority: Urgency) -> bool:
+        """Stop whatever streams at `ts`. True: the chunks arrived. Whether it stopped at all, chat.update tells."""
+        tries: list[dict[str, Any]] = [{"ts": ts, "chunks": chunks}, {"ts": ts}] if chunks else [{"ts": ts}]
+        for arguments in tries:
             try:
                 await self._line.insist(STOP, priority, partial(dict, arguments), tries=_STOP_TRIES)
-                return
+                return "chunks" in arguments or not chunks
             except (StreamEndedError, GoneError, UncertainError):
-                return
+                return False
             except SlackError as error:
                 logger.warning("stream not stopped", run=self._run.reference, reason=str(error))
+        return False
 
     def _leave(self, message: Message) -> None:
         message.stream, message.shown = None, None
         self._line.budget.leave(APPEND, self._run.id)
+        self._line.budget.met(APPEND, self._run.id)
         self._line.budget.join(UPDATE, self._run.id)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bot import log
-from bot.model.answer import Answer
+from bot.model.answer import Answer, CallState
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run
 from bot.relay.reply import Save
@@ -238,10 +238,15 @@ class SlackReply:
             written[:] = [(self._draft.signature(number), self._payload(number), self._tools)]
             return written[0][1]
 
+        if message.is_whole and priority is Priority.FINAL:
+            # Those go first whose readers do not have the end yet.
+            priority = Priority.FIRST_WORDS
         await self._update(message.ts, make, priority)
         message.shown, payload, self._told = written[0]
         message.has_words = message.has_words or self._draft.answer.has_text
         self._freshness.shown(has_words=message.has_words)
+        if message.has_words:
+            self._line.budget.met(UPDATE, self._run.id)
         if is_last:
             await self._keep(payload)
 
@@ -251,7 +256,7 @@ class SlackReply:
                 UPDATE,
                 priority,
                 lambda: {"ts": ts, **make()},
-                tries=_FINAL_TRIES if priority is Priority.FINAL else 1,
+                tries=_FINAL_TRIES if self._draft.ending is not None else 1,
             )
         except StreamOpenError as error:
             # A worker that died left it streaming, or our own call that ends it did not arrive.
@@ -317,6 +322,8 @@ class SlackReply:
             message.stream, message.has_words = self._streams.opened(opening), bool(opening.after.text)
         else:
             self._line.budget.join(UPDATE, self._run.id)
+            if not self._draft.answer.has_text:
+                self._line.budget.expect(UPDATE, self._run.id)
         self._messages[number:] = [message]
         self._run.reply_ts[number:] = [ts]
         self._run.posting = False
@@ -395,10 +402,10 @@ class SlackReply:
 
     @property
     def _tools(self) -> int:
-        """Grows whenever a tool or a sub-agent begins or ends."""
+        """Grows whenever a tool or a sub-agent begins, or fails. That one is done is told with the words it led to."""
         answer = self._draft.answer
-        steps = sum(1 + (step.ended_at is not None) for step in answer.steps)
-        return steps + sum(call.state for call in answer.calls.values())
+        failed = sum(call.state is CallState.FAILED for call in answer.calls.values())
+        return failed + len(answer.calls) + len(answer.steps)
 
     @property
     def _has_words(self) -> bool:
