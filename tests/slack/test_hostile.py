@@ -1,0 +1,205 @@
+"""Slack takes the ground away in the middle of an answer: the run ends, nothing is tried for ever, the log says why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.demo.das import Faults
+from bot.demo.workspace import NO_LIMITS, Workspace
+from bot.demo.workspace.messages import Message
+from bot.model import event as ev
+from bot.model.answer import Answer
+from bot.model.ending import Ending, Progress
+from bot.model.question import Question, Thread
+from bot.model.run import Run, State
+from bot.slack import client as client_module
+from bot.slack.budget import Budget
+from bot.slack.client import SlackClient
+from bot.slack.reply.writer import SlackReply
+from bot.store import keys
+
+ANA, OPS, OTHER = "U0ANA00001", "C0DBOPS001", "C0ORDERS01"
+HELD_AFTER = 40
+"""Frames of the agent after which it waits for us: the reply has its first words by then."""
+MOST_CALLS = 12
+"""Calls in vain after Slack has refused for good."""
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of a reply between its tries take no time."""
+
+    async def no_pause(_: float) -> None:
+        await asyncio.sleep(0)
+
+    defaults = SlackReply.__init__.__kwdefaults__
+    assert defaults
+    monkeypatch.setitem(defaults, "sleep", no_pause)
+
+
+def replies(house: Any, root: str) -> list[Message]:
+    return [message for message in house.workspace.replies(OPS, root) if message.bot_id]
+
+
+async def begun(make_house: Any) -> tuple[Any, str]:
+    """A bot in the middle of an answer, whose agent is silent now; the answer's thread."""
+    house = await make_house()
+    await house.start()
+    house.das.next_faults.append(Faults(hang_after=HELD_AFTER))
+    root = house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+    await house.workspace.until(
+        lambda: any("First the load" in str(reply.blocks) for reply in replies(house, root))
+    )
+    return house, root
+
+
+async def at_rest(house: Any) -> None:
+    """Every run has ended, and nothing is held for it: no lease, no slot, no place among those at work."""
+    await house.ended(1)
+
+    async def is_idle() -> bool:
+        left = [
+            name async for name in house.redis.scan_iter("*") if keys.lease("") in name or "slot:" in name
+        ]
+        return not (left or house.bot.worker.busy or house.das.open_now)
+
+    await house.eventually(is_idle)
+
+
+async def health(house: Any) -> tuple[int, dict[str, bool]]:
+    async with aiohttp.ClientSession() as session, session.get(f"{house.url}/readyz") as response:
+        return response.status, await response.json()
+
+
+REFUSALS: list[tuple[str, Callable[[Workspace], object], str]] = [
+    ("token revoked", lambda workspace: workspace.revoke_tokens(), "token_revoked"),
+    ("app uninstalled", lambda workspace: workspace.uninstall_app(), "account_inactive"),
+    ("channel archived", lambda workspace: workspace.archive(ANA, OPS), "is_inactive"),
+    ("bot removed", lambda workspace: workspace.remove_bot(ANA, OPS), "channel_not_found"),
+]
+
+
+@pytest.mark.parametrize(("what", "happens", "code"), REFUSALS, ids=[what for what, *_ in REFUSALS])
+async def test_where_slack_refuses_for_good_the_run_ends_and_the_log_says_where(
+    make_house: Any, capfd: pytest.CaptureFixture[str], what: str, happens: Any, code: str
+) -> None:
+    house, _ = await begun(make_house)
+    happens(house.workspace)
+    before = len(house.workspace.calls)
+    house.das.resume()
+    await at_rest(house)
+    assert len(house.workspace.calls) - before <= MOST_CALLS
+    (run,) = await house.runs()
+    assert run["state"] == "answered"
+    (name,) = [name async for name in house.redis.scan_iter(keys.run("*"))]
+    run_id = name.removeprefix(keys.run(""))
+    log = "".join(capfd.readouterr())
+    (line,) = [line for line in log.splitlines() if "slack refuses the reply" in line]
+    assert code in line and f"{run_id[:4]}-{run_id[4:8]}" in line
+    assert "Traceback" not in log
+    is_dead = code in ("token_revoked", "account_inactive")
+    status, parts = await health(house)
+    assert (status, parts["slack"]) == ((503, False) if is_dead else (200, True))
+    if not is_dead:
+        elsewhere = house.workspace.say(ANA, OTHER, "@das why is rm-bp1demo0002 slow?")
+        await house.answer(OTHER, elsewhere)
+
+
+async def test_a_deleted_question_is_answered_all_the_same(make_house: Any) -> None:
+    house, root = await begun(make_house)
+    house.workspace.delete(ANA, OPS, root)
+    house.das.resume()
+    await at_rest(house)
+    (reply,) = replies(house, root)
+    assert "idx_user_created" in str(reply.blocks) and "run_again" in str(reply.blocks)
+
+
+async def test_a_deleted_reply_is_written_anew(make_house: Any) -> None:
+    house, root = await begun(make_house)
+    (deleted,) = replies(house, root)
+    house.workspace.state.delete(deleted)
+    house.das.resume()
+    await at_rest(house)
+    (reply,) = replies(house, root)
+    assert reply.ts != deleted.ts and "idx_user_created" in str(reply.blocks)
+
+
+async def test_who_deletes_the_reply_every_time_does_not_want_it(make_house: Any) -> None:
+    house, root = await begun(make_house)
+
+    def delete(change: Any) -> None:
+        message = change.message
+        if change.kind == "posted" and message and message.bot_id and message.thread_ts == root:
+            house.workspace.state.delete(message)
+
+    house.workspace.state.listen(delete)
+    house.workspace.state.delete(replies(house, root)[0])
+    house.das.resume()
+    await at_rest(house)
+    assert replies(house, root) == []
+    posts = [*house.workspace.calls_of("chat.postMessage"), *house.workspace.calls_of("chat.startStream")]
+    assert len(posts) <= 5
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 500}, {"status": 503}, {"reset": True}, {"error": "internal_error"}]
+)
+async def test_a_final_state_outlasts_an_ill_slack(make_house: Any, fault: dict[str, Any]) -> None:
+    house, root = await begun(make_house)
+    for method in ("chat.update", "chat.appendStream", "chat.stopStream"):
+        house.workspace.fail_next(method, times=9, **fault)
+    house.das.resume()
+    await at_rest(house)
+    (reply,) = replies(house, root)
+    assert "idx_user_created" in str(reply.blocks) and "run_again" in str(reply.blocks)
+
+
+async def test_a_final_state_outlasts_a_slack_that_does_not_answer(
+    make_house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "CALL_SECONDS", 0.2)
+    house, root = await begun(make_house)
+    for method in ("chat.update", "chat.appendStream", "chat.stopStream"):
+        house.workspace.fail_next(method, times=2, hang=True)
+    house.das.resume()
+    await at_rest(house)
+    (reply,) = replies(house, root)
+    assert "idx_user_created" in str(reply.blocks) and "run_again" in str(reply.blocks)
+
+
+async def test_a_final_state_outlasts_a_storm_of_refusals() -> None:
+    """429 for half an hour: obeyed for as long as Slack says each time, and the end is written after it."""
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await asyncio.sleep(0)
+
+    async def save() -> None: ...
+
+    workspace = Workspace(rates=NO_LIMITS)
+    await workspace.start()
+    budget = Budget(clock=lambda: now, sleep=sleep)
+    client = SlackClient(workspace.bot_token, workspace.api_url, budget)
+    try:
+        root = workspace.say(ANA, OPS, "why?")
+        run = Run("0123456789abcdef", Question(Thread("T", OPS, root), root, ANA, "", "why?", "mention"))
+        reply = SlackReply(client, run, save, {"": "DAS Agent"}, clock=lambda: now, sleep=sleep)
+        await reply.open(Progress("working"))
+        workspace.fail_next("chat.update", times=60, retry_after=30)
+        answer = Answer()
+        answer.apply(ev.TextMessageContent("m", "The end."), now)
+        await reply.finish(answer, Ending(State.ANSWERED))
+        (message,) = [message for message in workspace.replies(OPS, root) if message.bot_id]
+        assert "The end." in str(message.blocks)
+        assert len(workspace.calls_of("chat.update")) == 61 and now >= 60 * 30
+    finally:
+        await client.aclose()
+        await budget.aclose()
+        await workspace.stop()
