@@ -17,6 +17,7 @@ from slack_sdk.errors import SlackApiError
 from bot import log, metrics, traces
 from bot.agents import Agents
 from bot.health import Health
+from bot.model.question import Asker
 from bot.model.run import Run
 from bot.relay.parts import Limits, Parts, Sentences
 from bot.relay.worker import Worker
@@ -166,6 +167,14 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         access = Access(
             team, enterprise, settings.allowed_channels, settings.allowed_users, settings.allow_external
         )
+        people = People(client, access, settings.admin_users, settings.approver_users)
+        stack.push_async_callback(people.aclose)
+
+        async def asker(run: Run) -> Asker:
+            person = await people.person(run.question.user)
+            timezone = person.timezone if person else ""
+            return Asker(person.locale if person else "", timezone or settings.timezone)
+
         names = {key: backend.name for key, backend in backends.items()}
         platform = SlackPlatform(client, notices, names, access)
         usage = Usage(redis, ZoneInfo(settings.timezone))
@@ -179,7 +188,7 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
             slots,
             Sentences(explain, say),
             choose=agents.choose,
-            asker=platform.asker,
+            asker=asker,
             count=usage.count,
             limits=Limits(
                 {"das": settings.das_concurrency, "rds": settings.rds_concurrency}, settings.agent_concurrency
@@ -205,8 +214,6 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         async def revoked() -> None:
             health.slack = _never
 
-        people = People(client, access, settings.admin_users, settings.approver_users)
-        stack.push_async_callback(people.aclose)
         desk = Desk(
             team,
             bot_user,

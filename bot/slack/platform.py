@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 
 from bot import log
-from bot.model.question import Asker
 from bot.model.run import Run
 from bot.relay.reply import CannotPostError, Save
 from bot.slack.access import Access, Visit
@@ -26,12 +24,6 @@ _ROOT_TYPE = "das_bot_question"
 _ROOT_MOST = 2_500
 """Characters of a question that its root message shows."""
 _NOT_INVITED = frozenset({"not_in_channel", "channel_not_found"})
-_ASKER_SECONDS = 3.0
-"""Longest wait for a profile: an answer in the wrong timezone is better than none."""
-_ASKER_LIFE = 3_600.0
-"""Seconds a profile is believed; people move and change their language seldom."""
-_MOST_ASKERS = 2_000
-"""Profiles kept in memory."""
 _TRIES = 8
 """Tries to post a root message: with the pauses between them, a minute of an absent Slack."""
 _LONGEST_PAUSE = 15.0
@@ -55,36 +47,10 @@ class SlackPlatform:
         self._names = names
         self._access = access
         self._sleep = sleep
-        self._clock = time.monotonic
-        self._askers: dict[str, tuple[float, Asker]] = {}
 
     def reply(self, run: Run, save: Save) -> SlackReply:
         """The reply to a run."""
         return SlackReply(self._client, run, save, self._names)
-
-    async def asker(self, run: Run) -> Asker:
-        """The locale and timezone of who asked, as their Slack profile has them; what is unknown is empty."""
-        user, now = run.question.user, self._clock()
-        if user in self._askers and self._askers[user][0] > now:
-            return self._askers[user][1]
-        try:
-            async with asyncio.timeout(_ASKER_SECONDS):
-                answer = await self._client.call(
-                    "users.info",
-                    run.question.thread.channel,
-                    Priority.FIRST_WORDS,
-                    run.id,
-                    lambda: {"user": user, "include_locale": True},
-                )
-        except (SlackError, TimeoutError) as error:
-            logger.warning("asker unknown", run=run.reference, reason=str(error) or "no answer")
-            return Asker()
-        profile = answer.get("user") or {}
-        asker = Asker(str(profile.get("locale") or ""), str(profile.get("tz") or ""))
-        if len(self._askers) >= _MOST_ASKERS:
-            self._askers.clear()
-        self._askers[user] = (now + _ASKER_LIFE, asker)
-        return asker
 
     async def open_thread(self, run: Run, save: Save) -> str:
         """Post "@who asked: …" for a command; returns its ts. After an uncertain post, looks before posting again.
