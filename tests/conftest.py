@@ -117,6 +117,16 @@ class Fleet:
         self.servers[port] = server
         return port
 
+    def speak_tls(self, port: int) -> int:
+        """Let a server speak TLS as well, on another port, which is returned."""
+        while True:
+            second = free_port()
+            try:
+                self.client(port).config_set("tls-port", second)
+                return second
+            except sync_redis.ResponseError:
+                pass  # Somebody has it.
+
     def sentinel(self, primary: int, *lines: str) -> int:
         """A Sentinel that watches `primary` under the name "main"."""
         port = free_port()

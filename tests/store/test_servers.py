@@ -200,10 +200,7 @@ def secured(fleet: Fleet, openssl: str) -> Secured:
     files = ["--tls-cert-file", f"{folder}/server.crt", "--tls-key-file", f"{folder}/server.key"]
     files += ["--tls-ca-cert-file", f"{folder}/ca.crt"]
     plain = fleet.start("--tls-port", "0", *files)
-    # The plain port is for the fixture's own look; TLS comes on a second one.
-    port = plain + 1
-    fleet.client(plain).config_set("tls-port", port)
-    return Secured(folder, port)
+    return Secured(folder, fleet.speak_tls(plain))
 
 
 async def opened(url: str) -> Redis:
