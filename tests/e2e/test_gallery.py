@@ -13,6 +13,7 @@ import shutil
 import struct
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,8 @@ _OUTSIDE = """() => [...document.querySelectorAll(".message")].flatMap((message)
     .filter((one) => !scrolls(one) && right(one) > right(message) + 1)
     .map((one) => [message.dataset.user, one.className, one.textContent.slice(0, 40)]);
 })"""
+_PALETTE = 256
+"""Colours of a PNG with one byte a pixel."""
 
 
 class Camera:
@@ -136,11 +139,12 @@ class Camera:
 
 
 def _png(colours: list[int], width: int, height: int) -> bytes:
-    """A PNG with a palette: the 256 most frequent colours, and for the rest the nearest of them."""
-    counts: dict[int, int] = {}
-    for colour in colours:
-        counts[colour] = counts.get(colour, 0) + 1
-    palette = sorted(counts, key=lambda colour: -counts[colour])[:256]
+    """A PNG with a palette: the most frequent colours of different shade, and for the rest the nearest of them."""
+    counts = Counter(colours)
+    shades: dict[tuple[int, ...], int] = {}
+    for colour, _ in counts.most_common():
+        shades.setdefault(tuple(channel >> 4 for channel in _channels(colour)), colour)
+    palette = list(shades.values())[:_PALETTE]
     places = {colour: place for place, colour in enumerate(palette)}
     for colour in counts:
         if colour not in places:
