@@ -23,8 +23,9 @@ from bot.model.run import Run, State
 from bot.slack.refusals import OwnMemory, Refusals
 from bot.slack.reply.writer import SlackReply
 from tests.bench import virtual
-from tests.bench.ground import Fault, Slack
+from tests.bench.ground import Call, Fault, Slack
 from tests.bench.virtual import now
+from tests.judges.panel import judge
 
 WORKING, DONE = Progress("working"), Ending(State.ANSWERED)
 START, APPEND, STOP, UPDATE = "chat.startStream", "chat.appendStream", "chat.stopStream", "chat.update"
@@ -93,6 +94,17 @@ def complete(slack: Slack, run: Run, text: str, messages: int = 1) -> None:
     assert all(message.stream is None or not message.stream.is_open for message in shown)
     assert "run_again" in json.dumps(shown[-1].blocks) and "run_stop" not in json.dumps(shown[-1].blocks)
     assert not any(message.stream and message.stream.looks_failed for message in shown)
+    assert found_wrong(slack) == []
+
+
+def found_wrong(slack: Slack) -> list[str]:
+    """What the judges say of what was sent: of each method the first calls, the largest, and the last."""
+    chosen: dict[str, Call] = {}
+    for method in (START, APPEND, STOP, UPDATE, "chat.postMessage"):
+        calls = [call for call in slack.calls if call.method == method]
+        largest = sorted(calls, key=lambda call: len(str(call.arguments)))[-1:]
+        chosen |= {json.dumps(call.arguments): call for call in [*calls[:1], *largest, *calls[-1:]]}
+    return [f"{call.method}: {problem}" for call in chosen.values() for problem in judge(call.arguments)]
 
 
 def streamed(slack: Slack, run: Run) -> str:
@@ -417,8 +429,11 @@ async def test_twenty_at_once_share_both_budgets_without_a_refusal() -> None:
         await live(slack, runs[n], [(2.0, ev.Activity("thinking")), *tool("slow", 2), *words(TEXT, 40)])
 
     await asyncio.gather(*(one(n) for n in range(20)))
-    for run in runs:
+    for run in runs[::6]:
         complete(slack, run, TEXT)
+    assert all(
+        squeezed(markdown(slack, run)) == squeezed(TEXT) and len(slack.shown(run)) == 1 for run in runs
+    )
     assert slack.failed() == []
     counts = slack.count()
     assert counts[START] >= 8 and counts["chat.postMessage"] >= 5
