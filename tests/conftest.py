@@ -110,11 +110,30 @@ class Fleet:
         folder = self.folder / str(port)
         folder.mkdir(exist_ok=True)
         command = [self.binary, "--port", str(port), "--save", "", "--dir", str(folder), *options]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _until(lambda: server.poll() is not None or self.client(port).ping(), f"server on {port}")
-        if server.poll() is not None:
-            return 0
-        self.servers[port] = server
+        return self._run(port, command, lambda: self.client(port).ping())
+
+    def _run(self, port: int, command: list[str], is_up: Callable[[], object]) -> int:
+        """Run a server until it is up; 0 when it ended instead."""
+        server = self.servers[port] = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _until(lambda: server.poll() is not None or is_up(), f"server on {port}")
+        if server.poll() is None:
+            return port
+        del self.servers[port]
+        return 0
+
+    def _try_to_watch(self, port: int, primary: int) -> int:
+        path = self.folder / f"sentinel-{port}.conf"
+        # Patience enough for a busy machine, and little enough for a test.
+        times = ("down-after-milliseconds main 500", "failover-timeout main 2000")
+        lines = [f"sentinel {line}" for line in (f"monitor main 127.0.0.1 {primary} 1", *times)]
+        path.write_text("\n".join([f"port {port}", f"dir {self.folder}", *lines, ""]))
+        command = [self.binary, str(path), "--sentinel"]
+        return self._run(port, command, lambda: self.client(port).sentinel_slaves("main"))
+
+    def sentinel(self, primary: int) -> int:
+        """A Sentinel that watches `primary` under the name "main", and has seen its replica; returns its port."""
+        while (port := self._try_to_watch(free_port(), primary)) == 0:
+            pass
         return port
 
     def speak_tls(self, port: int) -> int:
@@ -126,21 +145,6 @@ class Fleet:
                 return second
             except sync_redis.ResponseError:
                 pass  # Somebody has it.
-
-    def sentinel(self, primary: int, *lines: str) -> int:
-        """A Sentinel that watches `primary` under the name "main"."""
-        port = free_port()
-        watch = f"monitor main 127.0.0.1 {primary} 1"
-        config = [f"port {port}", f"dir {self.folder}", f"sentinel {watch}", *lines]
-        # Patience enough for a busy machine, and little enough for a test.
-        config += ["sentinel down-after-milliseconds main 500", "sentinel failover-timeout main 2000"]
-        path = self.folder / f"sentinel-{port}.conf"
-        path.write_text("\n".join(config) + "\n")
-        self.servers[port] = subprocess.Popen(
-            [self.binary, str(path), "--sentinel"], stdout=subprocess.DEVNULL
-        )
-        _until(lambda: self.client(port).sentinel_slaves("main"), "the Sentinel saw the replica")
-        return port
 
     def client(self, port: int) -> Any:
         return sync_redis.Redis(port=port, decode_responses=True, socket_timeout=2)
