@@ -139,12 +139,13 @@ class Camera:
 
 
 def _png(colours: list[int], width: int, height: int) -> bytes:
-    """A PNG with a palette: the most frequent colours of different shade, and for the rest the nearest of them."""
+    """A PNG with a palette: the most frequent colours, the most frequent of other shades, for the rest the nearest."""
     counts = Counter(colours)
     shades: dict[tuple[int, ...], int] = {}
     for colour, _ in counts.most_common():
         shades.setdefault(tuple(channel >> 4 for channel in _channels(colour)), colour)
-    palette = list(shades.values())[:_PALETTE]
+    frequent = [colour for colour, _ in counts.most_common(_PALETTE // 2)]
+    palette = list(dict.fromkeys([*frequent, *shades.values()]))[:_PALETTE]
     places = {colour: place for place, colour in enumerate(palette)}
     for colour in counts:
         if colour not in places:

@@ -18,6 +18,7 @@ from bot.slack.reply import layout, limits
 from bot.slack.reply import safe as safe_module
 from bot.slack.reply.characters import shortened, whole_until
 from bot.slack.reply.draft import Draft, final_payloads
+from bot.slack.reply.folds import Folds
 from bot.slack.reply.ladder import RUNGS
 from bot.slack.reply.pages import Pages
 from bot.slack.reply.sizes import cost
@@ -360,6 +361,12 @@ def test_older_types_show_bold_and_headings_in_their_own_markup() -> None:
     (payload,) = ended(draft_of(text("## Why\n\n**One** index, `a ** b ** c`\n")))
     (section,) = [block for block in layout.plain(payload)["blocks"] if block["type"] == "section"]
     assert section["text"]["text"] == "*Why*\n\n*One* index, `a ** b ** c`"
+
+
+@pytest.mark.parametrize("most", [2, 3, 7])
+def test_folds_keep_to_their_number(most: int) -> None:
+    answer = draft_of(ev.Reasoning("Hm.\n"), *[event for n in range(20) for event in call(n)]).answer
+    assert len(Folds("en", "k").draw(answer, limits.PAGE, most, is_over=True)) == most
 
 
 def test_a_fold_says_how_many_rows_came() -> None:

@@ -69,7 +69,7 @@ class Folds:
         items = _items(answer)
         self.hides = bool(items)
         # One for the thoughts, one for the summary.
-        shown = items[-min(limits.SHOWN_CALLS, most - 2) :]
+        shown = items[max(0, len(items) - min(limits.SHOWN_CALLS, most - 2)) :]
         folds: list[_Drawn] = []
         for each in limits.PREVIEWS:
             first = self._thoughts(*thoughts, each)
