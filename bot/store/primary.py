@@ -42,7 +42,7 @@ class Primary:
         self._address = address
         self._clock = clock
         self._asked = list(address.nodes)
-        """Whom to ask, in this order: who answered last comes first."""
+        """Whom to ask, in this order; somebody else each time."""
         self._looking = asyncio.Lock()
         self._found_at = float("-inf")
         self.node: Node | None = None
@@ -67,13 +67,17 @@ class Primary:
 
     async def _ask_around(self) -> Node:
         problem: Exception | None = None
-        for node in list(self._asked):
+        asked = self._asked
+        for number, node in enumerate(asked, start=1):
             try:
                 found, others = await self._ask(node)
             except (RedisError, OSError) as error:
                 problem = error
                 continue
-            self._asked = list(dict.fromkeys([node, *others, *self._asked, *self._address.nodes]))
+            # One that is cut off from the rest would name the old primary for ever: next time another one is asked.
+            known = {*others, *self._address.nodes}
+            order = [*asked[number:], *others, *self._address.nodes, *asked[:number]]
+            self._asked = [node for node in dict.fromkeys(order) if node in known]
             return found
         who = "Sentinel" if self.is_behind_sentinels else "node of the Cluster"
         raise exceptions.ConnectionError(f"no {who} tells where the primary is: {problem}") from problem

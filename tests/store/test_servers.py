@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -157,6 +158,18 @@ async def test_a_hundred_connections_that_break_at_once_ask_once(sentinels: Repl
     now = 10.0
     await primary.find()
     assert asked() == before + 2
+
+
+async def test_one_that_is_cut_off_from_the_rest_does_not_decide_for_ever(sentinels: Replicated) -> None:
+    fleet = sentinels.fleet
+    stale = fleet.sentinel(sentinels.primary)
+    client = fleet.client(stale)
+    client.sentinel_remove("main")
+    client.sentinel_monitor("main", "127.0.0.1", sentinels.replica, 1)
+    url = f"redis+sentinel://127.0.0.1:{stale},127.0.0.1:{sentinels.sentinel}/main"
+    primary = Primary(parse(url), clock=itertools.count(0, 10).__next__)
+    found = [(await primary.find())[1] for _ in range(3)]
+    assert found == [sentinels.replica, sentinels.primary, sentinels.replica]
 
 
 async def test_what_the_sentinels_cannot_tell_is_said(sentinels: Replicated) -> None:
