@@ -47,6 +47,8 @@ lock: .venv/.test ## Resolve the dependencies anew into the lock files
 		pyproject.toml -o requirements-test.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		pyproject.toml -c requirements-test.lock -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra otel \
+		pyproject.toml -c requirements-test.lock -o requirements-otel.lock
 
 .PHONY: system
 system: ## Install what the tests need of the system, where that is allowed
