@@ -40,6 +40,7 @@ from bot.store.choices import Choices
 from bot.store.connection import open_store
 from bot.store.keys import DAY, Lives
 from bot.store.rates import SharedRates
+from bot.store.refusals import Refusals
 from bot.store.runs import Runs
 from bot.store.sessions import Sessions
 from bot.store.slots import Slots
@@ -155,6 +156,7 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         stack.push_async_callback(client.aclose)
         team, bot_user, enterprise = await _who_am_i(client)
         budget.shared = SharedRates(redis, team)
+        client.refusals.memory = Refusals(redis, team)
         backends = services(settings, source)
         for backend in backends.values():
             stack.push_async_callback(backend.aclose)

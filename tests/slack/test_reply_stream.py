@@ -296,31 +296,38 @@ async def test_a_stream_that_cannot_be_stopped_is_updated_when_it_has_expired() 
     assert now() - slack.calls[0].at < 320
 
 
+async def pressed(slack: Slack, run: Run, after: float) -> None:
+    """Somebody presses Slack's own Stop."""
+    await asyncio.sleep(after)
+    (message,) = slack.shown(run)
+    assert message.stream
+    message.stream.end("stopped_by_user")
+
+
 @in_virtual_time
 async def test_stopped_by_a_person_is_final() -> None:
     slack = Slack()
     run = slack.ask()
-    asked: list[tuple[str, str]] = []
-
-    async def stop(run_id: str, user: str) -> None:
-        asked.append((run_id, user))
-
-    async def press() -> None:
-        await asyncio.sleep(5)
-        (message,) = slack.shown(run)
-        assert message.stream
-        message.stream.end("stopped_by_user")
-
-    pressing = asyncio.create_task(press())
+    pressing = asyncio.create_task(pressed(slack, run, 5))
     began = now()
-    await live(slack, run, [*words(TEXT, 20)], stop=stop)
+    await live(slack, run, [*words(TEXT, 20)][:60])  # the intake hears who it was and ends the run
     await pressing
-    assert asked == [(run.id, run.question.user)]
-    complete(
-        slack, run, TEXT
-    )  # the relay would have stopped; what had come stands there, in the same message
-    after = [call.method for call in slack.calls if call.at - began > 6]
+    complete(slack, run, TEXT[: 60 * 8])
+    after = [call.method for call in slack.calls if call.at - began > 5.6]
     assert after.count(APPEND) == 0 and after.count("chat.postMessage") == 0 and after.count(UPDATE) == 1
+
+
+@in_virtual_time
+async def test_a_run_that_goes_on_after_such_a_stop_goes_on_in_its_message() -> None:
+    slack = Slack()
+    run = slack.ask()
+    pressing = asyncio.create_task(pressed(slack, run, 5))
+    began = now()
+    await live(slack, run, [*words(TEXT, 40)])  # whoever pressed may not stop it
+    await pressing
+    complete(slack, run, TEXT)
+    after = [(call.at - began, call.method) for call in slack.calls if call.at - began > 5.6]
+    assert {method for _, method in after} == {UPDATE} and 19 < after[0][0] < 22
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ what arrived, chat.update writes the newest state over the same message, which g
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -44,6 +44,9 @@ _PATIENCE_SECONDS = 10.0
 _STOP_SOON_SECONDS = 1.5
 """A wait for the call that ends a stream which is not worth a call of its own for its last words."""
 _STOP_TRIES = 3
+_QUIET_SECONDS = 15.0
+"""How long nothing is written after a person used Slack's own Stop. Slack tells the intake who it was, which ends the
+run; when they may not, it goes on, and so does its message."""
 
 
 @dataclass(slots=True)
@@ -69,8 +72,8 @@ class Message:
     stream: Stream | None = None
     is_whole: bool = False
     """Its stream ended with all the text there was; what is missing is its final layout."""
-    stopped: bool = False
-    """A person stopped it: nothing is written before the run has ended."""
+    quiet_until: float = float("-inf")
+    """A person has stopped its stream: nothing is written until then, or until the run has ended."""
 
 
 class _Roll(Exception):
@@ -78,7 +81,7 @@ class _Roll(Exception):
 
 
 class Streams:
-    """The streams of one reply. `stop` is told when a person stopped one; `clock` gives seconds."""
+    """The streams of one reply. `clock` gives seconds."""
 
     def __init__(
         self,
@@ -87,14 +90,12 @@ class Streams:
         draft: Draft,
         freshness: Freshness,
         clock: Callable[[], float],
-        stop: Callable[[], Awaitable[None]],
     ) -> None:
         self._line = line
         self._run = run
         self._draft = draft
         self._freshness = freshness
         self._clock = clock
-        self._stop = stop
 
     # -- opening ---------------------------------------------------------------------------------------
 
@@ -103,6 +104,9 @@ class Streams:
         question, budget = self._run.question, self._line.budget
         # Who typed a command is known, their home team is not: with a wrong one they would see an empty bubble.
         if not question.user_team or question.surface == "command" or self._draft.ending is not None:
+            return None
+        # It waits behind another question, perhaps for long, and whoever answers it then knows of no stream.
+        if self._draft.progress.doing == "waiting_thread":
             return None
         if not budget.is_free(START, self._line.channel, Priority.FIRST_WORDS):
             return None
@@ -146,6 +150,7 @@ class Streams:
         """The stream that a piece opened now."""
         budget = self._line.budget
         budget.join(APPEND, self._run.id)
+        budget.leave(UPDATE, self._run.id)
         budget.expect(UPDATE, self._run.id)
         if not piece.after.text:
             budget.expect(APPEND, self._run.id)
@@ -163,10 +168,7 @@ class Streams:
         """
         stream = message.stream
         if stream is None:
-            if not message.stopped or self._draft.ending is not None:
-                return False
-            message.shown = self._draft.signature(number)
-            return True
+            return self._draft.ending is None and self._clock() < message.quiet_until
         piece = self._next(number, stream)
         if self._draft.ending is not None:
             if piece and piece.chunks and self._wait(STOP) > _STOP_SOON_SECONDS:
@@ -231,9 +233,8 @@ class Streams:
             raise
         except StoppedError:
             self._leave(message)
-            message.stopped, message.shown = True, self._draft.signature(number)
+            message.quiet_until = self._clock() + _QUIET_SECONDS
             logger.info("stopped with slack's own button", run=self._run.reference)
-            await self._stop()
             return True
         except GoneError:
             self._leave(message)

@@ -49,17 +49,9 @@ _FINAL_TRIES = 6
 _WHATEVER = object()
 """The signature of a message that nobody will write again."""
 
-Stop = Callable[[str, str], Awaitable[Any]]
-"""Asks for a run to stop, by its id and who wants it."""
-
-
-async def _nobody(run_id: str, user: str) -> None:
-    """Where nobody can be told."""
-
 
 class SlackReply:
-    """The reply to one run. `save` writes the run's record down; `names` are the services', by key; `stop` is asked
-    when a person used Slack's own Stop."""
+    """The reply to one run. `save` writes the run's record down; `names` are the services', by key."""
 
     def __init__(
         self,
@@ -68,7 +60,6 @@ class SlackReply:
         save: Save,
         names: Mapping[str, str],
         *,
-        stop: Stop = _nobody,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -81,10 +72,7 @@ class SlackReply:
         self._record = Record(run, save, clock, sleep)
         self._line = Line(client, run, self._record, sleep)
         self._freshness = Freshness(run.accepted_at, clock)
-        # Slack says that somebody stopped it, not who: the person it streamed to is shown the button.
-        self._streams = Streams(
-            self._line, run, self._draft, self._freshness, clock, lambda: stop(run.id, run.question.user)
-        )
+        self._streams = Streams(self._line, run, self._draft, self._freshness, clock)
         self._messages = [Message(ts) for ts in run.reply_ts]
         self._refused = ""
         self._replaced = 0
@@ -226,7 +214,7 @@ class SlackReply:
         tools = self._tools
         if await self._streams.add(number, message, priority):
             self._told = tools
-            if is_last and not message.stopped:
+            if is_last:
                 await self._keep(self._payload(number))
             return
         written: list[tuple[Any, layout.Payload, int]] = []
@@ -251,17 +239,17 @@ class SlackReply:
             await self._keep(payload)
 
     async def _update(self, ts: str, make: Callable[[], layout.Payload], priority: Urgency) -> None:
-        try:
-            await self._line.insist(
-                UPDATE,
-                priority,
-                lambda: {"ts": ts, **make()},
-                tries=_FINAL_TRIES if self._draft.ending is not None else 1,
-            )
-        except StreamOpenError as error:
-            # A worker that died left it streaming, or our own call that ends it did not arrive.
+        tries = _FINAL_TRIES if self._draft.ending is not None else 1
+        for is_last in (False, True):
+            try:
+                await self._line.insist(UPDATE, priority, lambda: {"ts": ts, **make()}, tries=tries)
+                return
+            except StreamOpenError as error:
+                if is_last:
+                    # It cannot be stopped, so it has to run out: Slack ends every stream.
+                    raise UncertainError(error.code) from None
+            # Another worker left it streaming, or our own call that ends it did not arrive.
             await self._streams.stop(ts, [], priority)
-            raise UncertainError(error.code) from None
 
     async def _post(
         self, number: int, priority: Urgency, make: Callable[[], layout.Payload] | None = None
