@@ -113,6 +113,9 @@ def news(draft: Draft, number: int, sent: Sent, run_id: str) -> Piece | None:
             return None
         text = sent.text
     chunks: list[Chunk] = []
+    # Before a new card, which would part the words of a sentence.
+    if added := text[len(sent.text) :]:
+        chunks.append({"type": "markdown_text", "text": added})
     after = replace(sent, text=text)
     if number == 0:
         title, cards = _title(draft), _cards(draft, run_id)
@@ -131,8 +134,6 @@ def news(draft: Draft, number: int, sent: Sent, run_id: str) -> Piece | None:
         after = replace(after, title=title, cards=cards)
     if after.weight > BYTES_MOST:
         return None
-    if added := text[len(sent.text) :]:
-        chunks.append({"type": "markdown_text", "text": added})
     return Piece(chunks, after)
 
 
