@@ -100,7 +100,10 @@ class Content:
         """The message as it is drawn: cards between the text, or all of them in one plan."""
         drawn: list[Json] = []
         for number, part in enumerate(self.parts):
-            if isinstance(part, Words):
+            if isinstance(part, Words) and drawn and drawn[-1]["type"] == "markdown":
+                # Only cards of the plan came in between, and they stand elsewhere.
+                drawn[-1]["text"] += part.text
+            elif isinstance(part, Words):
                 drawn.append({"type": "markdown", "block_id": f"stream-{number}", "text": part.text})
             elif isinstance(part, Placed):
                 drawn += part.blocks
