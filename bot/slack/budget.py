@@ -122,10 +122,10 @@ class Budget:
         self._queues: dict[tuple[str, str], _Queue] = {}
         self._served: dict[str, float] = {}
         """By owner: when its last call was granted."""
-        self._users: defaultdict[str, set[str]] = defaultdict(set)
-        """By method: the owners that live on it."""
-        self._expected: defaultdict[str, set[str]] = defaultdict(set)
-        """By method: the owners that will need a call at once when their time comes."""
+        self._users: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        """By method: the owners that live on it, and since when."""
+        self._expected: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        """By method: the owners that will need a call at once when their time comes, and since when."""
         self._count = 0
 
     async def take(
@@ -165,24 +165,31 @@ class Budget:
 
     def expect(self, method: str, owner: str) -> None:
         """An answer will need a call of this method at once: for its first words, or its end. One is kept for it."""
-        self._expected[method].add(owner)
+        self._expected[method][owner] = self._clock()
 
     def met(self, method: str, owner: str) -> None:
         """What was expected has come."""
-        self._expected[method].discard(owner)
+        self._expected[method].pop(owner, None)
 
     def join(self, method: str, owner: str) -> None:
         """An answer will live on this method."""
-        self._users[method].add(owner)
+        self._users[method][owner] = self._clock()
 
     def leave(self, method: str, owner: str) -> None:
         """It does no longer."""
-        self._users[method].discard(owner)
+        self._users[method].pop(owner, None)
 
     def turn(self, method: str, more: int = 0) -> float:
         """Seconds between two calls of one answer when all that live on the method, and so many more, take turns."""
         gap = self._queue(method, "").lane.gap(self._clock())
-        return (len(self._users[method]) + more) * gap
+        return (self._alive(self._users[method]) + more) * gap
+
+    def _alive(self, owners: dict[str, float]) -> int:
+        """How many of them were heard of lately. An answer that another worker took over says no goodbye."""
+        oldest = self._clock() - _FORGOTTEN_SECONDS
+        for owner in [each for each, at in owners.items() if max(at, self._served.get(each, at)) < oldest]:
+            del owners[owner]
+        return len(owners)
 
     async def refused(self, method: str, channel: str, retry_after: float) -> None:
         """Slack answered 429: nobody calls this method until `retry_after` seconds have passed."""
@@ -198,7 +205,7 @@ class Budget:
         """An answer has ended: its share is free."""
         self._served.pop(owner, None)
         for owners in (*self._users.values(), *self._expected.values()):
-            owners.discard(owner)
+            owners.pop(owner, None)
 
     async def aclose(self) -> None:
         """End the tasks that serve who waits."""
@@ -241,7 +248,7 @@ class Budget:
         calls = queue.lane.burst / queue.lane.interval
         kept = _KEPT[urgency] * calls
         if urgency > Priority.FIRST_WORDS:
-            kept += len(self._expected[queue.method])
+            kept += self._alive(self._expected[queue.method])
         return min(kept, _MOST_KEPT * calls)
 
     def _wait(self, queue: _Queue, waiter: _Waiter) -> float:

@@ -358,6 +358,17 @@ def test_owners_of_a_method_take_turns(budget: Budget) -> None:
     assert budget.turn(UPDATE) == 0
 
 
+async def test_an_answer_that_says_no_goodbye_is_forgotten(time: Time, budget: Budget) -> None:
+    budget.join(UPDATE, "gone")
+    budget.join(UPDATE, "stays")
+    budget.expect(UPDATE, "gone")
+    time.now += 400
+    await budget.take(UPDATE, "C", Priority.FINAL, "stays")
+    time.now += 400
+    assert budget.turn(UPDATE) == budget.turn("chat.delete", more=1)  # of the same rate
+    assert budget._kept(budget._queue(UPDATE, "C"), Priority.TOOL) < 2
+
+
 class Shared:
     """The rate all replicas draw on, as `bot.store.rates` keeps it, on the test's clock."""
 

@@ -103,7 +103,8 @@ class Streams:
         """What message `number` would begin with as a stream; None when it is better posted."""
         question, budget = self._run.question, self._line.budget
         # Who typed a command is known, their home team is not: with a wrong one they would see an empty bubble.
-        if not question.user_team or question.surface == "command" or self._draft.ending is not None:
+        is_known = question.user_team.startswith("T") and question.surface != "command"
+        if not is_known or self._draft.ending is not None:
             return None
         # It waits behind another question, perhaps for long, and whoever answers it then knows of no stream.
         if self._draft.progress.doing == "waiting_thread":

@@ -217,21 +217,22 @@ class SlackReply:
             if is_last:
                 await self._keep(self._payload(number))
             return
-        written: list[tuple[Any, layout.Payload, int]] = []
+        written: list[tuple[Any, layout.Payload, int, bool]] = []
 
         def make() -> layout.Payload:
             # Called when the budget allows: only now is the newest laid out.
             self._draft.take_in()
             self._freshness.lay_out()
-            written[:] = [(self._draft.signature(number), self._payload(number), self._tools)]
+            has_words = self._draft.growing(self._draft.count - 1) != ""
+            written[:] = [(self._draft.signature(number), self._payload(number), self._tools, has_words)]
             return written[0][1]
 
         if message.is_whole and priority is Priority.FINAL:
             # Those go first whose readers do not have the end yet.
             priority = Priority.FIRST_WORDS
         await self._update(message.ts, make, priority)
-        message.shown, payload, self._told = written[0]
-        message.has_words = message.has_words or self._draft.answer.has_text
+        message.shown, payload, self._told, has_words = written[0]
+        message.has_words = message.has_words or has_words
         self._freshness.shown(has_words=message.has_words)
         if message.has_words:
             self._line.budget.met(UPDATE, self._run.id)
