@@ -34,7 +34,8 @@ CHANNEL, USER = "C0DBOPS001", "U0ANA00001"
 
 
 @asynccontextmanager
-async def _valkey() -> AsyncIterator[str]:
+async def valkey() -> AsyncIterator[str]:
+    """The URL of a store that lives as long as the context."""
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder) / "s.sock"
         command = [
@@ -82,15 +83,15 @@ def _headers(body: bytes) -> dict[str, str]:
     }
 
 
-async def measure(duration: float) -> dict[str, Any]:
-    """Send events for `duration` seconds at `RATE`.
+async def measure(duration: float, rate: float = RATE) -> dict[str, Any]:
+    """Send so many events a second for `duration` seconds.
 
     The backend is an address where nobody listens, so that what is measured is acceptance and not answering.
     """
     workspace = Workspace(rates=NO_LIMITS, signing_secret=SECRET)
     await workspace.start()
     try:
-        async with _valkey() as redis_url:
+        async with valkey() as redis_url:
             settings = Settings(
                 _env_file=None,  # type: ignore[call-arg]
                 slack_bot_token=SecretStr(workspace.bot_token),
@@ -107,7 +108,7 @@ async def measure(duration: float) -> dict[str, Any]:
             credentials = StaticCredentials(Credentials("bench", "bench"))
             async with started(settings, credentials) as bot:
                 url = f"http://127.0.0.1:{bot.port}/slack/events"
-                latencies, statuses = await _send(url, duration, bot.team, bot.bot_user)
+                latencies, statuses = await _send(url, duration, rate, bot.team, bot.bot_user)
                 stored = await _stored(redis_url)
     finally:
         await workspace.stop()
@@ -116,7 +117,7 @@ async def measure(duration: float) -> dict[str, Any]:
         "sent": len(statuses),
         "acked": statuses.count(200) / len(statuses),
         "accepted": stored / len(statuses),
-        "rate": RATE,
+        "rate": rate,
         "p50_ms": 1000 * latencies[len(latencies) // 2],
         "p99_ms": 1000 * latencies[int(len(latencies) * 0.99)],
         "ack_deadline_by_p99": 3.0 / latencies[int(len(latencies) * 0.99)],
@@ -132,15 +133,17 @@ async def _stored(redis_url: str) -> int:
         await client.aclose()
 
 
-async def _send(url: str, duration: float, team: str, bot_user: str) -> tuple[list[float], list[int]]:
+async def _send(
+    url: str, duration: float, rate: float, team: str, bot_user: str
+) -> tuple[list[float], list[int]]:
     latencies: list[float] = []
     statuses: list[int] = []
-    total = int(RATE * duration)
+    total = int(rate * duration)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200)) as session:
         begin = time.perf_counter()
 
         async def one(number: int) -> None:
-            due = begin + number / RATE
+            due = begin + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             body = _event(number, team, bot_user)
             try:

@@ -19,7 +19,9 @@ SIZES = (1_000, 100_000, 1_000_000)
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Cost and pace of showing answers, and of accepting questions.")
+    parser = argparse.ArgumentParser(
+        description="Cost and pace of showing answers, and of accepting questions."
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long events are sent (default: 10)")
     options = parser.parse_args()
