@@ -1,4 +1,4 @@
-"""Secrets out of text: before every Slack write and every log line. Pure.
+"""Secrets out of text: before every Slack write and every log line. Pure, but for the patterns operators add at start.
 
 Errs on the side of hiding: a hidden word costs a click in the console, a shown key costs a rotation. Redacting twice
 changes nothing more. Every repetition in a pattern is bounded, or what follows it cannot match what it repeats, so

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 BLOCKS = 50
 """Blocks in a message; one more is `invalid_blocks`."""
-MARKDOWN = 12_000
-"""Characters over all markdown blocks of a message."""
 PAYLOAD = 12_000
 """Characters of blocks and text together. Not documented; failures are reported near 13,000."""
 TEXT = 4_000
@@ -18,8 +16,6 @@ SECTION = 3_000
 """Characters of a section's text."""
 BUTTON = 75
 """Characters on a button."""
-TASKS = 50
-"""Tasks in a plan."""
 TABLE_ROWS, TABLE_CELLS = 100, 20
 """Rows of a table and cells of a row; a markdown block's tables become such tables."""
 ITEMS = 50
