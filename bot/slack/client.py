@@ -107,12 +107,12 @@ class SlackClient:
 
     Attributes:
         budget: what paces the calls.
-        refusals: what this workspace was found not to know; kept for all replicas when it is given a store.
+        refusals: what this workspace was found not to know.
     """
 
-    def __init__(self, token: str, base_url: str, budget: Budget, refusals: Refusals | None = None) -> None:
+    def __init__(self, token: str, base_url: str, budget: Budget) -> None:
         self.budget = budget
-        self.refusals = refusals or Refusals()
+        self.refusals = Refusals()
         self._token = token
         self._base_url = base_url
         self._session: aiohttp.ClientSession | None = None

@@ -205,6 +205,18 @@ async def test_an_answer_of_twelve_minutes_outlives_its_stream() -> None:
     assert slack.count()[STOP] == 1
 
 
+@pytest.mark.parametrize("signs", [0.3, 1_000.0])
+@in_virtual_time
+async def test_a_long_silence_does_not_outlast_the_stream(signs: float) -> None:
+    slack = Slack()
+    run = slack.ask()
+    silence = [(signs, ev.Activity("thinking"))] * int(1_000 / signs)
+    await live(slack, run, [*words(TEXT, 10), *silence, *words("The end.", 1)])
+    complete(slack, run, TEXT + "The end.")
+    assert slack.failed() == []
+    assert 190 < next(call.at for call in slack.calls if call.method == STOP) - slack.calls[0].at < 255
+
+
 @pytest.mark.parametrize("method", [APPEND, UPDATE, START, STOP])
 @in_virtual_time
 async def test_a_storm_of_429(method: str) -> None:

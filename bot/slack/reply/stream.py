@@ -114,9 +114,13 @@ class Streams:
         # Streams and updates have a budget each; whoever comes joins the one whose turns are shorter then.
         if budget.turn(APPEND, more=1) > budget.turn(UPDATE, more=1):
             return None
-        if await self._line.refusals.streams():
-            return None
-        return opening(self._draft, number, self._run.id)
+        # At once: of ten that are asked in the same moment each has to see the one before.
+        budget.join(APPEND, self._run.id)
+        refused = await self._line.refusals.streams()
+        piece = None if refused else opening(self._draft, number, self._run.id)
+        if piece is None:
+            budget.leave(APPEND, self._run.id)
+        return piece
 
     async def open(self, piece: Piece, on_answer: Callable[[dict[str, Any]], None]) -> bool:
         """Open a stream; False when Slack refused and a post has to do.
@@ -143,6 +147,7 @@ class Streams:
             raise
         except SlackError as error:
             logger.warning("stream refused", run=self._run.reference, reason=str(error))
+            self._line.budget.leave(APPEND, self._run.id)
             await self._line.refusals.stream(error.code)
             return False
         return True
@@ -150,7 +155,6 @@ class Streams:
     def opened(self, piece: Piece) -> Stream:
         """The stream that a piece opened now."""
         budget = self._line.budget
-        budget.join(APPEND, self._run.id)
         budget.leave(UPDATE, self._run.id)
         budget.expect(UPDATE, self._run.id)
         if not piece.after.text:
@@ -187,6 +191,10 @@ class Streams:
         if not added and message.stream:
             await self._end(number, message, stream, Priority.TOOL)
         return added
+
+    def is_due(self, message: Message) -> bool:
+        """Whether its stream has to end now, even though nothing is new."""
+        return message.stream is not None and self._clock() >= message.stream.end_by
 
     def _next(self, number: int, stream: Stream) -> Piece | None:
         if stream.uncertain or self._clock() >= stream.end_by:

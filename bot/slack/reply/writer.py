@@ -184,7 +184,7 @@ class SlackReply:
                 if number == len(self._messages):
                     await self._post(number, priority)
                 message = self._messages[number]
-                if self._draft.signature(number) != message.shown:
+                if self._draft.signature(number) != message.shown or self._streams.is_due(message):
                     await self._bring_up(number, message, priority)
             except (UncertainError, SlowDownError) as error:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
@@ -264,6 +264,8 @@ class SlackReply:
         signature = self._draft.signature(number) if make is None else _WHATEVER
         payload = make() if make else self._payload(number)
         opening = await self._streams.opening(number) if make is None else None
+        if opening is None:
+            self._line.budget.join(UPDATE, self._run.id)
         self._run.posting = True
         while not await self._keep(payload):
             # A post that nobody knows of would be made again after a crash.
