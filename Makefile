@@ -36,6 +36,10 @@ chaos: .venv/.test system ## Ask hundreds of questions while everything is kille
 screenshot: .venv/.test system ## Take the README's picture of the demo anew
 	@$(BIN)/python tests/e2e/screenshot.py docs --only demo
 
+.PHONY: gallery
+gallery: .venv/.test system ## Take the pictures of every state of a reply anew
+	@$(BIN)/python -m tests.e2e.test_gallery
+
 .PHONY: page
 page: ## Build the demo's page anew (needs node)
 	@cd bot/demo/page && npm ci --silent && npm run --silent build

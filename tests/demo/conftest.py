@@ -4,13 +4,12 @@ import asyncio
 import hashlib
 import heapq
 import itertools
-import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import aiohttp
 import pytest
@@ -23,17 +22,11 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.demo.workspace import NO_LIMITS, Workspace
+from tests.absent import absent
 
 JS = Path(__file__).parent / "js"
 BUILD = Path(__file__).parents[2] / "build"
 NPM_TIMEOUT_S = 55
-
-
-def absent(reason: str) -> NoReturn:
-    """Something the test needs is not on this machine: skipped aloud, and a failure in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 class FakeTime:

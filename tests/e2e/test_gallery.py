@@ -25,6 +25,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from bot.demo.workspace.blocks import block_errors
 from bot.gallery.page import page as gallery_page
 from bot.gallery.scenes import pictures
+from tests.absent import absent
 from tests.judges.panel import judge
 
 KEPT = Path(__file__).with_name("gallery")
@@ -177,7 +178,7 @@ def _distance(one: int, other: int) -> int:
 async def camera(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Camera]:
     chromium = _chromium()
     if chromium is None:
-        pytest.skip("chromium is not installed: the gallery was NOT drawn")
+        absent("chromium is not installed: the gallery was NOT drawn")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=_arguments())
         yield await Camera.open(browser, tmp_path_factory.mktemp("gallery"))
