@@ -156,7 +156,6 @@ class Streams:
         """The stream that a piece opened now."""
         budget = self._line.budget
         budget.leave(UPDATE, self._run.id)
-        budget.expect(UPDATE, self._run.id)
         if not piece.after.text:
             budget.expect(APPEND, self._run.id)
         spread = zlib.crc32(self._run.id.encode()) % _SPREAD_SECONDS

@@ -35,7 +35,7 @@ from bot.slack.reply.draft import Draft
 from bot.slack.reply.freshness import Freshness
 from bot.slack.reply.line import Line
 from bot.slack.reply.record import PAUSE_SECONDS, Record
-from bot.slack.reply.stream import UPDATE, Message, Streams
+from bot.slack.reply.stream import APPEND, UPDATE, Message, Streams
 
 logger = log.get(__name__)
 
@@ -74,6 +74,7 @@ class SlackReply:
         self._freshness = Freshness(run.accepted_at, clock)
         self._streams = Streams(self._line, run, self._draft, self._freshness, clock)
         self._messages = [Message(ts) for ts in run.reply_ts]
+        self._has_written = False
         self._refused = ""
         self._replaced = 0
         self._changed = asyncio.Event()
@@ -90,7 +91,6 @@ class SlackReply:
     async def open(self, progress: Progress) -> None:
         """Make the first message, or bring the one the run already has up to this."""
         self._draft.progress = progress
-        self._draft.rung = max(self._draft.rung, await self._line.refusals.rung())
         await self._write(Priority.TEXT if self._messages else Priority.FIRST_WORDS)
 
     def show(self, answer: Answer, progress: Progress) -> None:
@@ -177,6 +177,8 @@ class SlackReply:
         """Bring every message up to date, first one first. False: something is not written yet, look again."""
         if self._refused:
             return True
+        if not self._has_written:
+            self._has_written, self._draft.rung = True, await self._line.refusals.rung()
         number = 0
         self._draft.take_in()
         while number < self._draft.count:
@@ -234,8 +236,6 @@ class SlackReply:
         message.shown, payload, self._told, has_words = written[0]
         message.has_words = message.has_words or has_words
         self._freshness.shown(has_words=message.has_words)
-        if message.has_words:
-            self._line.budget.met(UPDATE, self._run.id)
         if is_last:
             await self._keep(payload)
 
@@ -312,9 +312,10 @@ class SlackReply:
         if opening:
             message.stream, message.has_words = self._streams.opened(opening), bool(opening.after.text)
         else:
+            self._line.budget.leave(APPEND, self._run.id)
             self._line.budget.join(UPDATE, self._run.id)
-            if not self._draft.answer.has_text:
-                self._line.budget.expect(UPDATE, self._run.id)
+        # Its end, and without a stream its first words, are not to wait for others' text.
+        self._line.budget.expect(UPDATE, self._run.id)
         self._messages[number:] = [message]
         self._run.reply_ts[number:] = [ts]
         self._run.posting = False
