@@ -50,8 +50,6 @@ _OF_THE_QUESTION = frozenset(
         "restricted_action_non_threadable_channel",
         "restricted_action_read_only_channel",
         "restricted_action_thread_locked",
-        "invalid_blocks",
-        "invalid_chunks",
         "msg_too_long",
         "msg_blocks_too_long",
         "msg_blocks_too_many",
@@ -65,7 +63,9 @@ _OF_THE_QUESTION = frozenset(
     }
 )
 """Codes that speak of one channel, person or content, or that every other method answers as well."""
-_STREAMS, _BLOCKS = "streams", "blocks"
+_OF_ITS_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "invalid_chunks"})
+"""Codes that may mean the buttons in a stream: whether Slack takes them everywhere is not documented."""
+_STREAMS, _BUTTONS, _BLOCKS = "streams", "buttons", "blocks"
 
 
 class Memory(Protocol):
@@ -103,14 +103,20 @@ class Refusals:
     def __init__(self, memory: Memory | None = None) -> None:
         self.memory: Memory = memory or OwnMemory()
 
-    async def stream(self, code: str) -> None:
-        """Slack refused to open a stream."""
-        if code not in _OF_THE_QUESTION:
+    async def stream(self, code: str, *, had_buttons: bool = False) -> None:
+        """Slack refused to open a stream, one with buttons in it or without."""
+        if code in _OF_ITS_BLOCKS and had_buttons:
+            await self.memory.put(_BUTTONS, code, _BLOCKS_SECONDS)
+        elif code not in _OF_THE_QUESTION:
             await self.memory.put(_STREAMS, code, _LONG_SECONDS if code in _FOR_LONG else _SHORT_SECONDS)
 
     async def streams(self) -> bool:
         """Whether streams are refused here."""
         return bool(await self.memory.get(_STREAMS))
+
+    async def buttons(self) -> bool:
+        """Whether buttons are refused in streams here."""
+        return bool(await self.memory.get(_BUTTONS))
 
     async def blocks(self, detail: str, rung: int) -> None:
         """Slack refused blocks, and simpler ones have to do: `rung` says how simple they are.

@@ -17,7 +17,7 @@ from bot.store.refusals import Refusals as Stored
         ("feature_not_enabled", 6 * 3_600),
         ("a_code_of_next_year", 600),
         ("team_not_found", 0),
-        ("invalid_blocks", 0),
+        ("invalid_blocks", 600),
         ("ratelimited", 0),
     ],
 )
@@ -30,6 +30,14 @@ async def test_a_refused_stream_is_remembered_by_why(code: str, seconds: float) 
     assert await refusals.streams() is bool(seconds)
     now = seconds + 1
     assert not await refusals.streams()
+
+
+async def test_blocks_refused_in_a_stream_with_buttons_are_the_buttons() -> None:
+    refusals = Refusals()
+    await refusals.stream("invalid_blocks", had_buttons=True)
+    assert await refusals.buttons() and not await refusals.streams()
+    await refusals.stream("invalid_chunks", had_buttons=False)
+    assert await refusals.streams()
 
 
 async def test_blocks_are_remembered_only_when_slack_names_their_kind() -> None:

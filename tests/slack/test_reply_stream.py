@@ -373,6 +373,19 @@ async def test_what_concerns_one_question_is_not_remembered(code: str) -> None:
 
 
 @in_virtual_time
+async def test_where_streams_take_no_buttons_they_go_on_without() -> None:
+    slack = Slack()
+    slack.faults[START].append(Fault(error="invalid_blocks"))
+    for n in range(3):
+        run = slack.ask(n)
+        await live(slack, run, [*words(TEXT, 5)])
+        complete(slack, run, TEXT)
+    starts = [call for call in slack.calls if call.method == START]
+    assert [call.result for call in starts] == ["invalid_blocks", "ok", "ok"]
+    assert ["run_stop" in json.dumps(call.arguments) for call in starts] == [True, False, False]
+
+
+@in_virtual_time
 async def test_refused_containers_are_remembered_and_streams_go_on() -> None:
     slack = Slack()
     slack.state.refused_blocks = {"container"}

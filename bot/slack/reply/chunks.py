@@ -82,24 +82,27 @@ def marker(run_id: str, number: int) -> str:
     return f"{run_id}-{number}"
 
 
-def opening(draft: Draft, number: int, run_id: str) -> Piece | None:
-    """What a stream begins with: that the bot is on it, Stop, and what there is already. None: better no stream."""
+def opening(draft: Draft, number: int, run_id: str, *, buttons: bool = True) -> Piece | None:
+    """What a stream begins with: that the bot is on it, Stop, and what there is already. None: better no stream.
+
+    Without `buttons` only the first message is one: another would bear nothing by which it is found again.
+    """
     if draft.rung >= _RUNG_WITHOUT_PLANS:
         return None
     piece = news(draft, number, Sent(), run_id)
-    if piece is None or (number and not piece.after.text):
+    if piece is None or (number and not (piece.after.text and buttons)):
         return None
-    buttons = [
+    stop = [
         {**block, "block_id": f"stream-{marker(run_id, number)}"}
         for block in draft.payload(number)["blocks"]
-        if block["type"] == "actions"
+        if block["type"] == "actions" and buttons
     ]
-    if not buttons:
+    if not stop:
         return piece
     words = [chunk for chunk in piece.chunks if chunk["type"] == "markdown_text"]
     work = [chunk for chunk in piece.chunks if chunk["type"] != "markdown_text"]
-    after = replace(piece.after, placed=_bytes(json.dumps(buttons, ensure_ascii=False)))
-    return Piece([*work, {"type": "blocks", "blocks": buttons}, *words], after)
+    after = replace(piece.after, placed=_bytes(json.dumps(stop, ensure_ascii=False)))
+    return Piece([*work, {"type": "blocks", "blocks": stop}, *words], after)
 
 
 def news(draft: Draft, number: int, sent: Sent, run_id: str) -> Piece | None:

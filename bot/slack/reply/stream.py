@@ -116,8 +116,10 @@ class Streams:
             return None
         # At once: of ten that are asked in the same moment each has to see the one before.
         budget.join(APPEND, self._run.id)
-        refused = await self._line.refusals.streams()
-        piece = None if refused else opening(self._draft, number, self._run.id)
+        refusals = self._line.refusals
+        piece = None
+        if not await refusals.streams():
+            piece = opening(self._draft, number, self._run.id, buttons=not await refusals.buttons())
         if piece is None:
             budget.leave(APPEND, self._run.id)
         return piece
@@ -148,7 +150,7 @@ class Streams:
         except SlackError as error:
             logger.warning("stream refused", run=self._run.reference, reason=str(error))
             self._line.budget.leave(APPEND, self._run.id)
-            await self._line.refusals.stream(error.code)
+            await self._line.refusals.stream(error.code, had_buttons=bool(piece.after.placed))
             return False
         return True
 
