@@ -20,12 +20,16 @@ from bot.relay.parts import Parts
 from bot.relay.relay import Control, HandOver, relay
 from bot.relay.reply import CannotPostError, Platform, Reply, Save
 from bot.store import connection
-from bot.store.runs import Lease, LeaseLostError, Runs
+from bot.store.runs import Beat, Lease, LeaseLostError, Runs
 
 logger = log.get(__name__)
 
 BEAT_SECONDS = 1.0
 """How often a lease is renewed. A stop, and a question that joins the queue, is seen this soon."""
+_BEAT_TOGETHER = 100
+"""Leases renewed in one round trip: a script for each, some milliseconds of the store's time in all."""
+_NAMED = 5
+"""Runs named in a line of the log about many."""
 READ_MS = 1_000
 """Longest wait for new work, in milliseconds."""
 RECLAIM_SECONDS = 5.0
@@ -43,13 +47,15 @@ class _Job:
     lease: Lease
     run: Run
     control: Control
+    task: asyncio.Task[Any]
+    """Does the run; cancelled when the lease is lost."""
     waiting: list[str] = field(default_factory=list)
     """The runs that wait in the same thread, in order."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     lost: bool = False
     """Whether another worker has the thread now."""
     over: bool = False
-    """Whether this worker gave the thread back itself."""
+    """Whether this worker gives the thread back itself, or has done so."""
     late: dict[str, list[str]] = field(default_factory=dict)
     """Runs whose replies were written when the lease may have been another's, and the messages of each."""
 
@@ -68,6 +74,7 @@ class Worker:
         self._entries: set[str] = set()
         self._draining = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
         self.redis_ok = False
         """Whether the last look for work reached Redis."""
         metrics.WAITING.labels("thread").set_function(
@@ -122,6 +129,8 @@ class Worker:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._beating:
+                await _end(self._beating)
 
     # -- taking work -----------------------------------------------------------------------------------
 
@@ -200,10 +209,11 @@ class Worker:
 
     async def _work(self, lease: Lease, run: Run) -> None:
         """Do a run under its lease, which is renewed meanwhile."""
-        job = self._jobs[run.id] = _Job(lease, run, Control())
         this = asyncio.current_task()
         assert this is not None
-        beating = asyncio.create_task(self._beat(job, this))
+        job = self._jobs[run.id] = _Job(lease, run, Control(), this)
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._beat())
         try:
             if run.question.thread.is_new:
                 await self._open_thread(job)
@@ -219,7 +229,6 @@ class Worker:
             raise LeaseLostError(lease.thread.key) from None
         finally:
             self._jobs.pop(run.id, None)
-            await _end(beating)
 
     def _mend(self, job: _Job) -> None:
         """Put right what this worker wrote after it had slept through its lease."""
@@ -256,6 +265,7 @@ class Worker:
             if reply.wrote_late:
                 job.late[job.run.id] = list(job.run.reply_ts)
         if ending is None:
+            job.over = True
             await self._runs.finish(job.lease, None)
         else:
             await self._close(job, ending, reply)
@@ -289,12 +299,12 @@ class Worker:
         """Write the final state down; while Redis is away, keep trying as long as the lease may still be ours."""
         run = job.run
         run.state, run.ended_at = ending.state, self._parts.wall()
+        job.over = True
         while True:
             try:
                 if run.characters:
                     await self._parts.count(run)
                 if await self._runs.finish(job.lease, run):
-                    job.over = True
                     break
                 if reply:
                     await reply.restore()
@@ -304,25 +314,39 @@ class Worker:
         logger.info("run ended", run=run.reference, state=run.state.value, seconds=seconds)
         metrics.run_ended(run.backend, run.state.value, seconds)
 
-    async def _beat(self, job: _Job, work: asyncio.Task[None]) -> None:
-        """Renew the lease and pass a stop on. When the lease is lost, the work is cancelled."""
-        while True:
-            try:
-                beat = await self._runs.beat(job.lease)
-                if beat.stop_by:
-                    job.control.stop(beat.stop_by)
-                job.waiting = beat.waiting
-                job.news.set()
-            except LeaseLostError:
-                if not job.over:
-                    job.lost = True
-                    work.cancel()
-                return
-            except (RedisError, OSError) as error:
-                logger.warning("lease not renewed", run=job.run.reference, reason=str(error))
-            except Exception:
-                logger.exception("lease not renewed", run=job.run.reference)
+    async def _beat(self) -> None:
+        """Renew the leases of all jobs while there are any: together, since each by itself costs more than the rest of
+        the waiting for an answer."""
+        while self._jobs:
+            jobs = list(self._jobs.values())
+            some = [jobs[at : at + _BEAT_TOGETHER] for at in range(0, len(jobs), _BEAT_TOGETHER)]
+            await asyncio.gather(*map(self._beat_some, some))
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def _beat_some(self, jobs: list[_Job]) -> None:
+        try:
+            beats = await self._runs.beat_all([job.lease for job in jobs])
+        except (RedisError, OSError) as error:
+            some = [job.run.reference for job in jobs[:_NAMED]]
+            logger.warning("leases not renewed", count=len(jobs), runs=some, reason=str(error))
+            return
+        except Exception:
+            logger.exception("leases not renewed", count=len(jobs))
+            return
+        for job, beat in zip(jobs, beats, strict=True):
+            self._heard(job, beat)
+
+    def _heard(self, job: _Job, beat: Beat | None) -> None:
+        """Pass on what a beat learned: a stop, and who waits. When the lease is lost, the work is cancelled."""
+        if beat is None:
+            if not (job.over or job.lost):
+                job.lost = True
+                job.task.cancel()
+            return
+        if beat.stop_by:
+            job.control.stop(beat.stop_by)
+        job.waiting = beat.waiting
+        job.news.set()
 
     async def _inform(self, job: _Job) -> None:
         """Give each question that waits behind this one its reply, and its place when that changed."""

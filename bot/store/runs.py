@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -228,19 +229,27 @@ class Runs:
         Raises:
             LeaseLostError: when another worker has the thread.
         """
-        held, stop_by, waiting = await self._script(
-            "beat",
-            [
-                keys.lease(lease.thread.key),
-                keys.THREADS,
-                keys.run(lease.run_id),
-                keys.queue(lease.thread.key),
-            ],
-            [lease.token, keys.LEASE_LIFE, keys.GROUP, self.consumer, lease.entry],
-        )
-        if not held:
+        (beat,) = await self.beat_all([lease])
+        if beat is None:
             raise LeaseLostError(lease.thread.key)
-        return Beat(stop_by, list(waiting))
+        return beat
+
+    async def beat_all(self, leases: Sequence[Lease]) -> list[Beat | None]:
+        """Renew leases, all in one round trip; None for each that another worker has."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for lease in leases:
+                key = lease.thread.key
+                names = [keys.lease(key), keys.THREADS, keys.run(lease.run_id), keys.queue(key)]
+                arguments: list[str | int] = [
+                    lease.token,
+                    keys.LEASE_LIFE,
+                    keys.GROUP,
+                    self.consumer,
+                    lease.entry,
+                ]
+                await self._script("beat", names, arguments, pipe)
+            answers = await pipe.execute()
+        return [Beat(stop_by, list(waiting)) if held else None for held, stop_by, waiting in answers]
 
     async def save(self, lease: Lease, run: Run) -> None:
         """Write what a worker knows of a run: this lease's own, or one waiting behind it.

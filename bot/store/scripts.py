@@ -32,11 +32,13 @@ class Scripts:
             for name, source in sources().items()
         }
 
-    async def __call__(self, name: str, keys: list[str], args: list[str | int]) -> Any:
-        """Run a script.
+    async def __call__(
+        self, name: str, keys: list[str], args: list[str | int], pipe: Redis | None = None
+    ) -> Any:
+        """Run a script, or put it on a pipeline.
 
         Raises:
             redis.RedisError: when the server cannot be reached or refuses.
         """
         with metrics.redis_call(name):
-            return await self._scripts[name](keys=keys, args=args)
+            return await self._scripts[name](keys=keys, args=args, client=pipe)

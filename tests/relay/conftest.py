@@ -289,7 +289,7 @@ class Stage:
         async def gone(*_: object) -> None:
             await asyncio.Event().wait()
 
-        for runs_method in ("finish", "save", "beat", "open_thread", "end_waiting"):
+        for runs_method in ("finish", "save", "beat_all", "open_thread", "end_waiting"):
             setattr(worker._runs, runs_method, gone)
         setattr(worker._parts.slots, "free", gone)  # noqa: B010 (mypy takes no assignment to a method)
         tasks = list(worker._tasks)
