@@ -231,15 +231,22 @@ class Budget:
         """When it began to wait; who asks thrice at once begins anew with each call."""
         return max(waiter.since, self._served.get(waiter.owner, float("-inf")))
 
+    def _ageing(self, queue: _Queue, now: float) -> float:
+        """Seconds after which text is as urgent as a tool: half a round, so that tools do not starve it."""
+        return min(_AGEING_SECONDS, max(_YOUNG_SECONDS, len(queue.waiters) * queue.lane.gap(now) / 2))
+
     def _urgency(self, queue: _Queue, waiter: _Waiter) -> Priority:
         now = self._clock()
-        # After half a round without a turn, text is as urgent as a tool: tools must not starve it.
-        ageing = min(_AGEING_SECONDS, max(_YOUNG_SECONDS, len(queue.waiters) * queue.lane.gap(now) / 2))
-        return waiter.urgency(now - self._waits_since(waiter), ageing)
+        return waiter.urgency(now - self._waits_since(waiter), self._ageing(queue, now))
 
     def _next(self, queue: _Queue) -> _Waiter:
+        # Everybody is looked at, a thousand perhaps: what is the same for all is found once.
+        now = self._clock()
+        ageing = self._ageing(queue, now)
+
         def turn(waiter: _Waiter) -> tuple[int, float, int]:
-            return self._urgency(queue, waiter), self._waits_since(waiter), waiter.order
+            since = self._waits_since(waiter)
+            return waiter.urgency(now - since, ageing), since, waiter.order
 
         return min(queue.waiters, key=turn)
 
@@ -305,16 +312,21 @@ class Budget:
     async def _serve(self, queue: _Queue) -> None:
         try:
             while queue.waiters:
-                # Chosen at every look: somebody more urgent may have come meanwhile.
-                wait = self._wait(queue, self._next(queue))
+                # While nothing is left of the burst nobody has to be chosen.
+                wait = queue.lane.wait(self._clock(), 0.0)
+                if wait <= 0:
+                    # Chosen at every look: somebody more urgent may have come meanwhile.
+                    waiter = self._next(queue)
+                    wait = self._wait(queue, waiter)
                 if wait <= 0 and self.shared:
-                    wait = await self._shared_wait_safely(queue, self._next(queue))
+                    wait = await self._shared_wait_safely(queue, waiter)
+                    if wait <= 0 and queue.waiters:
+                        waiter = self._next(queue)
                 if wait > 0:
                     await self._sleep(min(wait, _LOOK_SECONDS))
                     continue
                 if not queue.waiters:
                     break
-                waiter = self._next(queue)
                 queue.waiters.remove(waiter)
                 if not waiter.granted.done():
                     self._grant(queue, waiter)
