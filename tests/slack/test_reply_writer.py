@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from bot.demo.workspace import NO_LIMITS, Message, Workspace
+from bot.demo.workspace.cast import TEAM_ID
 from bot.model import event as ev
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
@@ -58,7 +59,9 @@ class Desk:
 async def desk() -> AsyncIterator[Desk]:
     workspace = Workspace(rates=NO_LIMITS)
     await workspace.start()
-    rates = dict.fromkeys(["chat.postMessage", "chat.update", "conversations.replies", "chat.delete"], 1e9)
+    methods = ["chat.postMessage", "chat.update", "conversations.replies", "chat.delete"]
+    streams = ["chat.startStream", "chat.appendStream", "chat.stopStream"]
+    rates = dict.fromkeys([*methods, *streams], 1e9)
     budget = Budget(rates, sleep=no_pause)
     client = SlackClient(workspace.bot_token, workspace.api_url, budget)
     try:
@@ -428,3 +431,34 @@ async def test_the_end_is_written_however_long_slack_is_away(desk: Desk) -> None
     desk.workspace.fail_next("chat.update", 300, status=503)
     await reply.finish(answer_of("All of it.\n"), Ending(State.ANSWERED))
     assert "All of it." in content(desk.shown[0]) and "Ask again" in content(desk.shown[0])
+
+
+# -- as a stream, over HTTP --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cut", ["chat.startStream", "chat.appendStream", "chat.stopStream", "chat.update", ""]
+)
+async def test_a_stream_whose_connection_is_cut_after_the_call_was_applied(desk: Desk, cut: str) -> None:
+    run = desk.run()
+    run.question = replace(run.question, user_team=TEAM_ID)
+    if cut:
+        desk.workspace.fail_next(cut, 1, reset=True)
+    reply = desk.reply(run)
+    await reply.open(Progress("starting"))
+    (message,) = desk.shown
+    assert message.stream and message.stream.is_open and "On it" in content(message)
+    writing = asyncio.create_task(reply.keep_writing())
+    answer = Answer()
+    for word in ("Because\n", "of\n", "a lock.\n"):
+        answer.apply(ev.TextMessageContent("m", word), 1.0)
+        reply.show(answer, WORKING)
+        await appears(desk, word.strip())
+    await end(writing)
+    await reply.finish(answer, DONE)
+    (message,) = desk.shown
+    assert run.reply_ts == [message.ts] and message.stream and not message.stream.is_open
+    assert "Because\nof\na lock." in (message.blocks or [])[0]["text"] and "Ask again" in content(message)
+    assert not any("Because\nBecause" in str(version.blocks) for version in message.versions)
+    assert len(desk.workspace.calls_of("chat.startStream")) == 1
+    assert not desk.workspace.calls_of("chat.postMessage")
