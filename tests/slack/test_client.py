@@ -17,6 +17,10 @@ from bot.slack.client import (
     RefusedBlocksError,
     SlackClient,
     SlackError,
+    SlowDownError,
+    StoppedError,
+    StreamEndedError,
+    StreamOpenError,
     TooBigError,
     UncertainError,
 )
@@ -79,6 +83,10 @@ def OK() -> web.Response:
         ("internal_error", UncertainError),
         ("not_in_channel", SlackError),
         ("is_archived", SlackError),
+        ("message_not_in_streaming_state", StreamEndedError),
+        ("streaming_mode_mismatch", StreamEndedError),
+        ("streaming_state_conflict", StreamOpenError),
+        ("stopped_by_user", StoppedError),
     ],
 )
 async def test_each_refusal_has_its_kind(code: str, kind: type[SlackError]) -> None:
@@ -206,3 +214,56 @@ async def test_arguments_go_as_json_to_methods_that_write_and_as_form_to_those_t
         await client.call("conversations.replies", "C", Priority.TEXT, "o", lambda: {"ts": "1.2"})
     assert seen[0] == ("chat.update", "application/json", "")
     assert seen[1][0] == "conversations.replies" and seen[1][1] != "application/json"
+
+
+async def test_who_would_rather_do_something_else_is_told_at_once() -> None:
+    async with slack(answers(error("ratelimited", 429, **{"Retry-After": "30"}))) as client:
+        with pytest.raises(SlowDownError):
+            await call(client, once=True)
+        assert client.budget.expected_wait("chat.update", "C") > 29
+
+
+async def test_who_waits_while_slack_closes_the_method_is_told_too() -> None:
+    async with slack(answers()) as client:
+        await client.budget.refused("chat.update", "C", 30)
+
+        async def never(_: float) -> None:
+            await asyncio.Event().wait()
+
+        client.budget._sleep = never
+        waiting = asyncio.create_task(call(client, once=True))
+        while not client.budget._queue("chat.update", "C").waiters:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await client.budget.refused("chat.update", "C", 60)
+        with pytest.raises(SlowDownError):
+            await waiting
+
+
+async def test_a_file_goes_where_slack_says_without_our_token() -> None:
+    seen: list[tuple[bytes, str | None]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        seen.append((await request.read(), request.headers.get("Authorization")))
+        return web.Response(status=200 if len(seen) == 1 else 500)
+
+    async with slack(take) as client:
+        url = str(client.web.base_url) + "upload"
+        await client.upload(url, "慢日志".encode())
+        with pytest.raises(UncertainError):
+            await client.upload(url, b"again")
+        with pytest.raises(UncertainError):
+            await client.upload("no address", b"")
+    assert seen[0] == ("慢日志".encode(), None)
+
+
+async def test_methods_for_files_name_the_channel_their_way() -> None:
+    fields: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        fields.append({**request.query, **await request.post()})
+        return OK()
+
+    async with slack(take) as client:
+        for method in ("files.getUploadURLExternal", "files.completeUploadExternal"):
+            await client.call(method, "C", Priority.TOOL, "o", lambda: {"files": "[]"})
+    assert [("channel" in each, each.get("channel_id")) for each in fields] == [(False, None), (False, "C")]
