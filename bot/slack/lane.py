@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PUBLISHED: dict[str, float] = {
-    "agents.sessions.setStatus": 50,
-    "assistant.threads.setStatus": 600,
     "chat.appendStream": 100,
     "chat.delete": 50,
     "chat.postEphemeral": 100,
@@ -23,11 +21,9 @@ PUBLISHED: dict[str, float] = {
     "conversations.replies": 50,
     "files.completeUploadExternal": 100,
     "files.getUploadURLExternal": 100,
-    "reactions.add": 50,
     "users.info": 100,
     "views.open": 100,
     "views.publish": 100,
-    "views.push": 100,
     "views.update": 100,
 }
 """Slack's calls per minute and workspace; posts count per channel."""

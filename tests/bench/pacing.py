@@ -21,13 +21,13 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot import log
-from bot.demo.workspace.rates import _BURST_MINUTES as BURST_MINUTES
 from bot.demo.workspace.rates import PER_MINUTE
 from bot.demo.workspace.streams import Words
 from bot.model import event as ev
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run, State
+from bot.slack.lane import BURST_MINUTES
 from tests.bench import virtual
 from tests.bench.ground import ANA, LATENCY_SECONDS, OPS, Slack
 from tests.bench.virtual import now
