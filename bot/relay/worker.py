@@ -26,8 +26,8 @@ logger = log.get(__name__)
 
 BEAT_SECONDS = 1.0
 """How often a lease is renewed. A stop, and a question that joins the queue, is seen this soon."""
-_BEAT_TOGETHER = 100
-"""Leases renewed in one round trip: a script for each, some milliseconds of the store's time in all."""
+_BEAT_TOGETHER = 20
+"""Leases renewed in one round trip: it takes this process some milliseconds, in which it does nothing else."""
 _NAMED = 5
 """Runs named in a line of the log about many."""
 READ_MS = 1_000
@@ -320,8 +320,11 @@ class Worker:
         while self._jobs:
             jobs = list(self._jobs.values())
             some = [jobs[at : at + _BEAT_TOGETHER] for at in range(0, len(jobs), _BEAT_TOGETHER)]
-            await asyncio.gather(*map(self._beat_some, some))
-            await asyncio.sleep(BEAT_SECONDS)
+            async with asyncio.TaskGroup() as group:
+                for each in some:
+                    group.create_task(self._beat_some(each))
+                    # Spread over the time there is: all at once would stop everything else for a moment.
+                    await asyncio.sleep(BEAT_SECONDS / len(some))
 
     async def _beat_some(self, jobs: list[_Job]) -> None:
         try:
