@@ -29,6 +29,7 @@ SCOPES_OF_METHODS = {
     "files.getUploadURLExternal": {"files:write"},
     "files.completeUploadExternal": {"files:write"},
     "views.open": set(),
+    "agents.sessions.setStatus": {"chat:write"},
 }
 """Of the methods the bot calls. Group direct messages are left out: the bot hears nothing of them."""
 SCOPES_OF_EVENTS: dict[str, set[str]] = {

@@ -47,6 +47,11 @@ class Notices:
         """Open a modal (a view as JSON). The trigger lives for 3 s."""
         self.behind(self._call("views.open", "", user, {"trigger_id": trigger_id, "view": view}))
 
+    def settle(self, channel: str, thread_ts: str) -> None:
+        """Tell Slack that nothing is at work in a thread: after its own Stop "processing" would stay for an hour."""
+        arguments = {"channel_id": channel, "thread_ts": thread_ts, "status": "active"}
+        self.behind(self._call("agents.sessions.setStatus", "", thread_ts, arguments))
+
     async def respond(self, response_url: str, text: str) -> None:
         """Answer a slash command privately where the bot itself may not post. Failures are logged."""
         session = self._client.web.session

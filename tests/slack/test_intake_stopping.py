@@ -148,3 +148,5 @@ async def test_the_workspace_presses_stop(make_house: Any) -> None:
     answer = await house.answer(OPS, ts)
     assert f"<@{ANA}>" in str(answer.blocks)
     assert await stopped(house) == [ANA]
+    # Else Slack would say for an hour that the agent is at work.
+    await house.workspace.until(lambda: house.workspace.state.session_status.get((OPS, ts)) == "active")

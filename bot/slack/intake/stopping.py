@@ -44,6 +44,7 @@ async def by_slack(event: dict[str, Any], visit: Visit, desk: Desk) -> None:
     target = await _target(thread, press, visit.user, desk, addressed=False)
     if target.run_id:
         await desk.stop(target.run_id, visit.user)
+        desk.notices.settle(visit.channel, thread_ts)
     elif target.is_news and target.owner:
         language = await desk.people.language(visit.user)
         line = say("not_yours", language, owner=target.owner)
