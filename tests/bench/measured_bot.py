@@ -85,5 +85,5 @@ if __name__ == "__main__":
     # What Slack allows is measured elsewhere; here it would be all that is measured.
     calls = float(os.environ["BENCH_CALLS_PER_MINUTE"])
     lane.PUBLISHED.update(dict.fromkeys(lane.PUBLISHED, calls))
-    log.configure(os.environ.get("BENCH_LOG", "error"))
+    log.configure("error")
     asyncio.run(live())

@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bot import log
-from tests.bench import accepting, pacing, showing
+from tests.bench import accepting, pacing, scale, showing
 
 SIZES = (1_000, 100_000, 1_000_000)
 
@@ -24,12 +24,14 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long events are sent (default: 10)")
+    parser.add_argument("--no-scale", action="store_true", help="leave out what takes five minutes")
     options = parser.parse_args()
     log.configure("critical")
     results = {
         "showing": [showing.measure(size) for size in SIZES],
         "pacing": pacing.measure(),
         "accepting": asyncio.run(accepting.measure(options.seconds)),
+        "scale": {} if options.no_scale else asyncio.run(scale.measure()),
     }
     if options.json:
         print(json.dumps(results))
@@ -55,6 +57,8 @@ def _print(results: dict[str, Any]) -> None:
     print(f"acked {row['acked']:.2%} · in the store {row['accepted']:.2%}", end="")
     print(f" · p50 {row['p50_ms']:.1f} ms · p99 {row['p99_ms']:.1f} ms", end="")
     print(f" · Slack's 3 s are {row['ack_deadline_by_p99']:.0f} times that")
+    if results["scale"]:
+        scale.show(results["scale"])
 
 
 if __name__ == "__main__":
