@@ -226,8 +226,8 @@ class Answer:
         ]
 
     def events(self) -> list[tuple[float, ev.Event]]:
-        """The fewest events, with their times, that fold into this answer while it was open: neither its end nor what
-        it waits for is among them."""
+        """The fewest events, with their times, that fold into this answer while it was open: its end, what it cost and
+        what it waits for are not among them."""
         start = min((call.started_at or 0.0 for call in self.calls.values()), default=0.0)
         found: list[tuple[float, ev.Event]] = [
             (start, ev.RunStarted(self.run_id, self.session_id, self.message_id))
@@ -251,8 +251,6 @@ class Answer:
         found += [(start, source) for source in self.sources]
         if self.thinking:
             found.append((start, ev.Reasoning(self.thinking)))
-        if self.usage:
-            found.append((start, self.usage))
         return found
 
     # -- folding ---------------------------------------------------------------------------------------

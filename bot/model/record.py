@@ -24,7 +24,6 @@ _KINDS: dict[str, type] = {
         ev.StepStarted,
         ev.StepFinished,
         ev.Source,
-        ev.Usage,
     )
 }
 

@@ -44,7 +44,7 @@ def said(answer: Answer) -> tuple[object, ...]:
         for call in answer.calls.values()
     }
     names = (answer.run_id, answer.session_id, answer.message_id)
-    return answer.text, calls, answer.sources, answer.thinking, answer.usage, names
+    return answer.text, calls, answer.sources, answer.thinking, names
 
 
 @given(st.lists(_events, max_size=40))
@@ -76,3 +76,8 @@ def test_a_call_that_waits_for_a_decision_is_open_again() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[1", '[["NoSuchKind", 0, {}]]'])
 def test_what_cannot_be_read_is_left_out(text: str) -> None:
     assert load(text, 0.0).text == ""
+
+
+def test_what_it_cost_is_not_said_again() -> None:
+    """It was counted when the run paused; the run that goes on has a cost of its own."""
+    assert load(dump(fold([ev.Usage(500, "s", "r")]), 0.0), 0.0).usage is None
