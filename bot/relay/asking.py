@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from redis import RedisError
 
 from bot import log, metrics, traces
@@ -48,6 +50,7 @@ class Asking:
         self.run, self._reply, self._save, self._parts = run, reply, save, parts
         self.answer = self._so_far()
         self.carried = len(self.answer.text)
+        self._carried_calls = len(self.answer.calls)
         self.forgotten = False
         self._session: Session | None = None
 
@@ -60,6 +63,16 @@ class Asking:
         """Whether the service can be asked for an answer whose stream was lost."""
         backend = self._parts.backends.get(self.run.backend)
         return isinstance(backend, Followed) and bool(self.run.session_id)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the service has said how it ended."""
+        return self.answer.finished or self.answer.error is not None
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether nothing has come beyond what an earlier, paused run had said."""
+        return len(self.answer.text) <= self.carried and len(self.answer.calls) <= self._carried_calls
 
     @property
     def waits_for(self) -> str:
@@ -101,10 +114,24 @@ class Asking:
                 if not (error.code in RECOVERABLE and self.can_recover):
                     raise
                 await self._fetch(error)
+        if self.answer.error and UpstreamError(self.answer.error.code).is_gone_session:
+            # It said so only in its stream, which nobody asks for again: the next question begins a new one.
+            await parts.sessions.forget(run.question.thread)
         await self._adopt()
 
     async def _bind(self) -> Session:
-        """The agent and the session of the thread; a new thread gets the agent chosen for it."""
+        """The agent and the session to ask: the thread's, and a new thread gets the agent chosen for it.
+
+        What was paused goes on where it was paused, also when the thread has been moved or begins anew since.
+        """
+        run = self.run
+        session = await self._session_of_thread()
+        own = Session(Agent(run.backend, run.agent_id), run.session_id)
+        if run.question.resumes and run.session_id and replace(session, parent_id="") != own:
+            return own
+        return session
+
+    async def _session_of_thread(self) -> Session:
         run, parts, thread = self.run, self._parts, self.run.question.thread
         while True:
             agent = await parts.sessions.agent_of(thread) or await parts.choose(run.question)
@@ -143,13 +170,13 @@ class Asking:
                 if error.begun or error.code in RECOVERABLE:
                     raise  # It may have begun, though nothing of it came.
                 run.refusals += 1
-                if error.is_gone_session and run.session_id and not self.forgotten and not question.resume:
+                if error.is_gone_session and run.session_id and not (self.forgotten or run.question.resumes):
                     question = await self._begin_anew()
                     continue
-                if not error.is_busy or endings.is_stale(run, parts):
-                    raise
-                pause = error.retry_after or min(BUSY_SECONDS * 2 ** (run.refusals - 1), BUSY_MOST)
+                pause = error.retry_after or min(BUSY_SECONDS * 2 ** min(run.refusals - 1, 9), BUSY_MOST)
                 pause *= 0.8 + 0.4 * parts.jitter()
+                if not error.is_busy or endings.is_stale(run, parts, after=pause):
+                    raise
                 logger.info("service busy", run=run.reference, code=error.code, seconds=round(pause, 1))
             await self._save()
             self._reply.show(self.answer, Progress("waiting_service", seconds=pause))
@@ -259,6 +286,8 @@ class Asking:
             logger.warning("answer not fetched", run=run.reference, code=error.code, reason=error.message)
             raise lost from None
         self.answer = fetched
+        # By its name it is rated, also when the stream was lost before it could tell.
+        run.message_id = fetched.message_id or run.message_id
         logger.info("answer fetched", run=run.reference, characters=len(fetched.text))
 
 

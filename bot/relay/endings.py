@@ -27,9 +27,9 @@ def interrupted(run: Run, parts: Parts) -> Ending:
     return Ending(State.INTERRUPTED, parts.sentences.say("interrupted", run.question.language))
 
 
-def is_stale(run: Run, parts: Parts) -> bool:
-    """Whether it waited too long to be asked still."""
-    return parts.wall() - run.accepted_at > parts.max_age
+def is_stale(run: Run, parts: Parts, *, after: float = 0.0) -> bool:
+    """Whether it waited too long to be asked still, or will have `after` so many seconds more."""
+    return parts.wall() + after - run.accepted_at > parts.max_age
 
 
 def stale(run: Run, parts: Parts) -> Ending:

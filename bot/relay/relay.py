@@ -61,17 +61,19 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
         LeaseLostError: when another worker took the thread over; nothing more was written.
     """
     work = Asking(run, reply, save, parts)
+    # A worker may have died after it had shown the end, whether the service had taken the question or refused it.
+    if shown := await reply.ended():
+        return shown
     if run.may_have_begun:
         metrics.RECOVERIES.inc()
-        # A worker died after asking, and perhaps after it had shown the end.
-        if ending := await reply.ended():
-            return ending
-        if not work.can_recover:
+        if work.can_recover:
+            ending = await _until_told(work, work.recover(), reply, control, parts)
+        else:
             # Whether the service ran it is unknown, so it is not asked again.
-            return await reply.recover(endings.interrupted(run, parts))
-        ending = await _until_told(work, work.recover(), reply, control, parts)
-        if ending.state is State.INTERRUPTED and not work.answer.has_text:
-            return await reply.recover(ending)
+            ending = endings.interrupted(run, parts)
+        if run.shown and work.knows_nothing and ending.state not in (State.ANSWERED, State.PAUSED):
+            # What the dead worker left says more than we know.
+            return await reply.recover(endings.with_cost(ending, work.answer, run, work.carried))
     else:
         if run.reply_ts:
             # Its message stands; when Slack's budget is short the question does not wait for that as well.
@@ -104,7 +106,7 @@ async def _until_told(
     try:
         await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
         was_told = not task.done()
-        if was_told and control.stopped_by:
+        if was_told and control.stopped_by and not work.is_told:
             for_good = await _stop_upstream(work.run, task, parts)
         if not task.done():
             task.cancel()
@@ -115,7 +117,7 @@ async def _until_told(
         await asyncio.gather(task, told, writing, return_exceptions=True)
     work.answer.close(parts.clock())
     # Told too late, a complete answer is one all the same, unless it ended because it was stopped.
-    if was_told and (for_good or not (work.answer.finished or work.answer.error)):
+    if was_told and (for_good or not work.is_told):
         return _told(work, control, parts, for_good=for_good)
     if task.cancelled() and not was_told:
         raise RuntimeError("the asking was cancelled from inside")
@@ -167,8 +169,8 @@ async def _stop_upstream(run: Run, asking: asyncio.Task[None], parts: Parts) -> 
     try:
         async with asyncio.timeout(STOP_SECONDS):
             while not run.task_id:
-                if asking.done():
-                    return False
+                if asking.done() or not run.may_have_begun:
+                    return False  # The service has refused it; it would only be asked again.
                 await parts.sleep(_LOOK_SECONDS)
             await backend.stop(run.task_id)
             return True

@@ -52,7 +52,7 @@ async def held(
     finally:
         try:
             await slots.free(kind, holder)
-        except RedisError as error:
+        except (RedisError, OSError) as error:
             logger.warning("slot not given back, it runs out by itself", run=run.reference, reason=str(error))
 
 
@@ -62,5 +62,5 @@ async def _renew(slots: Slots, kind: Kind, holder: str, run: Run) -> None:
         try:
             # Lost while the store was away, it is taken back: the run is open upstream whatever the store says.
             await slots.ask(kind, holder, seize=True)
-        except RedisError as error:
+        except (RedisError, OSError) as error:
             logger.warning("slot not renewed", run=run.reference, reason=str(error))

@@ -380,7 +380,9 @@ def _worker_fields(run: Run) -> dict[str, str]:
     if run.state is not State.QUEUED:
         advanced["state"] = str(run.state)
     if run.asked_at:
-        advanced |= {"asked_at": f"{run.asked_at:.3f}", "asks": str(run.asks), "asked_of": run.backend}
+        advanced |= {"asked_at": f"{run.asked_at:.3f}", "asks": str(run.asks)}
+    if run.backend:
+        advanced["asked_of"] = run.backend
     if run.waits_since:
         advanced["waits_since"] = f"{run.waits_since:.6f}"
     if run.refusals:

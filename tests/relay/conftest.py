@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
+from redis import RedisError
 from redis.asyncio import Redis
 
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
 from bot.model.event import ApprovalAsked, Event, InterruptRaised, RunFinished, TextMessageContent
 from bot.model.question import MAX_QUESTION, Asker, Question, Thread
-from bot.model.run import Run
+from bot.model.run import Run, State
 from bot.relay.parts import Limits, Parts, Sentences
 from bot.relay.reply import CannotPostError, Save
 from bot.relay.worker import Worker
@@ -123,6 +124,8 @@ class World:
     """Whether what is shown arrives late, as that of a process frozen through its lease."""
     hold_open: asyncio.Event | None = None
     hold_root: asyncio.Event | None = None
+    hold_finish: asyncio.Event | None = None
+    """Keeps replies from coming back once they show the end."""
 
     def say(self, question: str, line: str) -> None:
         self.lines.setdefault(question, []).append(line)
@@ -168,10 +171,15 @@ class WrittenReply:
         if self._world.break_finish:
             raise self._world.break_finish
         await self._post()
+        self._run.shown = str(ending.state)
+        with suppress(RedisError):
+            await self._save()
         self._world.say(self._question, f"END {ending.state} {ending.reason}|{answer.text}")
+        if self._world.hold_finish:
+            await self._world.hold_finish.wait()
 
     async def ended(self) -> Ending | None:
-        return None
+        return Ending(State(self._run.shown)) if self._run.shown in list(State) else None
 
     async def restore(self) -> None:
         self._world.say(self._question, "RESTORED")
@@ -180,7 +188,7 @@ class WrittenReply:
         self._world.say(self._question, f"WITHDRAWN {ts}")
 
     async def recover(self, ending: Ending) -> Ending:
-        self._world.say(self._question, f"END {ending.state} {ending.reason}|")
+        self._world.say(self._question, f"END {ending.state} {ending.reason}|{self._run.shown}")
         return ending
 
 
