@@ -15,13 +15,19 @@ import pytest
 from bot.demo.das import Received
 from bot.demo.workspace import Workspace
 from bot.demo.workspace.delivery import Attempt, Delivery
-from bot.demo.workspace.messages import posted_by_app
+from bot.demo.workspace.messages import Version, posted_by_app
+from bot.model import event as ev
+from bot.model.ending import Ending, Progress
+from bot.model.question import Language
+from bot.model.run import State
+from bot.slack.reply.draft import Draft
 from bot.slack.reply.line import METADATA_TYPE
+from bot.slack.words import say
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.chaos.check import Asked, Evidence, check, token  # noqa: E402
+from tests.chaos.check import Asked, Evidence, Generated, check, ending, is_running, token  # noqa: E402
 from tests.chaos.plan import draw  # noqa: E402
 
 SEED = 2026
@@ -159,6 +165,56 @@ def _something_left(evidence: Evidence) -> None:
     evidence.left.append("1 entries pending")
 
 
+def _of_rds(evidence: Evidence, text: str, **record: str) -> None:
+    evidence.requests[0].message_id, evidence.requests[0].outcome = "m1", "left"
+    evidence.generated = {"m1": Generated("finished", text)}
+    evidence.runs[RUN] |= {"session_id": "c1", **record}
+
+
+def _half_an_answer(evidence: Evidence) -> None:
+    _of_rds(evidence, f"About {token(0)}. And this is how it ends, in many more words.")
+
+
+def _interrupted_though_it_could_be_fetched(evidence: Evidence) -> None:
+    _of_rds(evidence, f"About {token(0)}.", state="interrupted")
+    message = next(iter(evidence.workspace.messages))
+    message.blocks = [{"type": "alert", "text": {"text": say("interrupted", "en")}}]
+    evidence.disturbed = [(0.0, 200.0)]
+
+
+def _files_twice(evidence: Evidence) -> None:
+    one = evidence.asked[0]
+    for _ in range(2):
+        message = posted_by_app(one.channel, evidence.workspace.messages.next_ts(), "", None)
+        message.files = [{"name": f"answer-{RUN[:4]}-{RUN[4:8]}.md"}]
+        evidence.workspace.messages.add(message)
+
+
+def test_the_judge_knows_streams_and_fetched_answers(evidence: Evidence) -> None:
+    _of_rds(evidence, f"About {token(0)}.")
+    message = next(iter(evidence.workspace.messages))
+    message.metadata = None
+    message.versions.insert(0, Version(0.0, "", [{"type": "plan", "block_id": f"stream-{RUN}-0"}]))
+    assert check(evidence) == []
+
+
+@pytest.mark.parametrize("state", [s for s in State if s.is_final and s is not State.PAUSED])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_judge_reads_replies_as_they_are_laid_out(state: State, language: Language) -> None:
+    draft = Draft(RUN, language, "DAS Agent")
+    draft.answer.apply(ev.TextMessageContent("m", "Because."), 0.0)
+    draft.progress = Progress("working")
+    draft.take_in()
+    assert is_running(posted_by_app("C", "1.0", "", draft.payload(0)["blocks"]))
+    reason = say("interrupted", language) if state is State.INTERRUPTED else "It failed."
+    if state is State.STOPPED:
+        reason = say("stopped", language, by="U0ANA00001")
+    draft.ending = Ending(state, "" if state is State.ANSWERED else reason)
+    draft.take_in()
+    ended = posted_by_app("C", "1.0", "", draft.payload(0)["blocks"])
+    assert not is_running(ended) and ending(ended) == state
+
+
 def test_the_judge_finds_nothing_where_nothing_is_wrong(evidence: Evidence) -> None:
     assert check(evidence) == []
 
@@ -179,6 +235,9 @@ def test_the_judge_finds_nothing_where_nothing_is_wrong(evidence: Evidence) -> N
         (_never_acked, "Slack gets through"),
         (_in_another_thread, "in its thread"),
         (_something_left, "store at rest"),
+        (_half_an_answer, "the answer is complete"),
+        (_interrupted_though_it_could_be_fetched, "the final state is true"),
+        (_files_twice, "files once"),
     ],
 )
 def test_the_judge_sees(evidence: Evidence, spoil: Callable[[Evidence], None], rule: str) -> None:
