@@ -168,3 +168,16 @@ def test_an_open_fence_stays_open_for_what_follows() -> None:
     draft_of(text("FROM t\n```\nDone.\n"), draft=draft)
     more = news(draft, 0, piece.after, RUN)
     assert more and more.after.text == "```sql\nSELECT 1\nFROM t\n```\nDone."
+
+
+def test_nothing_is_sent_for_line_ends_alone() -> None:
+    draft = draft_of(text("First.\n"))
+    first = news(draft, 0, Sent(), RUN)
+    assert first and first.after.text == "First."
+    # What opens here may yet change; the line ends before it are all there is to add.
+    draft_of(text("\n**bold words"), draft=draft)
+    second = news(draft, 0, first.after, RUN)
+    assert second and second.chunks == []
+    draft_of(text("**\n"), draft=draft)
+    third = news(draft, 0, second.after, RUN)
+    assert third and third.chunks == [{"type": "markdown_text", "text": "\n\n**bold words**"}]

@@ -117,8 +117,11 @@ def news(draft: Draft, number: int, sent: Sent, run_id: str) -> Piece | None:
         text = sent.text
     chunks: list[Chunk] = []
     # Before a new card, which would part the words of a sentence.
-    if added := text[len(sent.text) :]:
+    added = text[len(sent.text) :]
+    if added.strip():
         chunks.append({"type": "markdown_text", "text": added})
+    else:
+        text = sent.text  # A call for nothing anybody can see: it comes with the next words.
     after = replace(sent, text=text)
     if number == 0:
         title, cards = _title(draft), _cards(draft, run_id)
