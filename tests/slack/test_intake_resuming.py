@@ -170,11 +170,33 @@ async def test_there_may_be_no_room_for_an_answer_and_who_gave_it_hears(make_hou
     await house.taken(2)
 
 
-async def test_what_went_on_may_be_asked_again_only_by_those_who_decide(make_house: Any) -> None:
+async def test_a_decision_counts_as_soon_as_the_reply_shows_what_is_asked(make_house: Any) -> None:
+    """The run is noted as paused only when its files are up."""
+    house, _, reply, run_id = await paused(make_house, "rds")
+    await house.redis.hset(keys.run(run_id), mapping={"state": "running", "pending": "call-1"})
+    await press(house, ANA, reply, "run_continue", run_id)
+    _, second = await house.taken(2)
+    assert second["resumes"] == run_id
+
+
+async def test_asking_again_what_went_on_asks_the_question_that_began_it(make_house: Any) -> None:
+    """What waited for the decision is done: the same decision is no answer twice, and the reply it led to stays."""
+    house, _, reply, run_id = await paused(make_house, "das")
+    await press(house, ANA, reply, "run_continue", run_id)
+    await house.ended(2)
+    resumed = await house.run_id(1)
+    await press(house, WANG, reply, "run_again", resumed)
+    *_, third = await house.taken(3)
+    assert (third["surface"], third["resumes"], third["user"]) == ("again", "", WANG)
+    assert third["text"] == "why is rm-bp1demo0001 slow?"
+
+
+async def test_what_never_went_on_may_be_asked_again_only_by_those_who_decide(make_house: Any) -> None:
     house, _, reply, run_id = await paused(make_house, "rds", approver_users=frozenset({WANG}))
     await press(house, WANG, reply, "run_continue", run_id)
-    await house.taken(2)
+    await house.ended(2)
     resumed = await house.run_id(1)
+    await house.redis.hset(keys.run(resumed), "asks", "0")
     await press(house, ANA, reply, "run_again", resumed)
     assert (await house.private_line(ANA, OPS)).text == f"Only <@{WANG}> can let this go on."
     await press(house, WANG, reply, "run_again", resumed)

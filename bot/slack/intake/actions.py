@@ -8,6 +8,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncApp
 
+from bot.model.question import Question
 from bot.model.run import Run
 from bot.slack.access import Visit
 from bot.slack.intake import resuming
@@ -125,14 +126,16 @@ async def _again(click: Click | None, desk: Desk) -> None:
     if click is None:
         return
     run = click.run
-    if run.question.resumes and not await desk.people.may_decide(click.user, run):
+    asked = await _to_ask_again(run, desk)
+    if asked is None:
+        click.tell("over")
+        return
+    if asked.resumes and not await desk.people.may_decide(click.user, run):
         # What goes on after a decision goes on again only for those who may decide.
         click.say(resuming.not_approver(run, desk))
         return
     # One run is asked again once; what comes of it has a button of its own. So a double click is one question.
-    question = replace(
-        run.question, ts=f"again-{run.id}", user=click.user, user_team=click.team, surface="again"
-    )
+    question = replace(asked, ts=f"again-{run.id}", user=click.user, user_team=click.team, surface="again")
     if spent := await desk.spent(question, question.language):
         click.say(spent)
         return
@@ -140,3 +143,17 @@ async def _again(click: Click | None, desk: Desk) -> None:
     click.say(desk.noted(question, accepted))
     if accepted.verdict == "duplicate":
         click.tell("asked_again")
+
+
+async def _to_ask_again(run: Run, desk: Desk) -> Question | None:
+    """The question to ask again; None when its record has expired.
+
+    Of a paused run that went on it is the one that began it all: a decision is asked for once, and what the reply
+    says by now stays. Only what was never asked is still to go on.
+    """
+    while run.question.resumes and run.asks:
+        paused = await desk.runs.get(run.question.resumes)
+        if paused is None:
+            return None
+        run = paused
+    return run.question

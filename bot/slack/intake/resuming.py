@@ -16,13 +16,15 @@ logger = log.get(__name__)
 async def by_button(paused: Run, user: str, text: str, desk: Desk) -> str:
     """Let a paused run go on with `text`. Returns the private line for who pressed, "" when it goes on.
 
+    Its reply shows the buttons a moment before it is noted as paused, longer while files are put below it.
+
     Raises:
         redis.RedisError: when it could not be written down; then it must not be acked.
     """
     language = paused.question.language
     if not await desk.people.may_decide(user, paused):
         return not_approver(paused, desk)
-    if paused.state is not State.PAUSED:
+    if not (paused.state is State.PAUSED or (paused.pending and not paused.state.is_final)):
         return say("over", language)
     question = _going_on(paused, f"resume-{paused.id}", text)
     accepted = await desk.runs.accept(question, decided_by=user)
