@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,12 @@ class Access:
             return visit.user_team not in (self.team, self.enterprise)
         # In a shared channel an author without a home team may be anybody.
         return visit.shared
+
+
+def home_of(profile: Mapping[str, Any], enterprise: str) -> str:
+    """Where somebody is at home, as users.info says; "" for strangers. All workspaces of the `enterprise` are home."""
+    if profile.get("is_stranger"):
+        return ""
+    if enterprise and (profile.get("enterprise_user") or {}).get("enterprise_id"):
+        return str(profile["enterprise_user"]["enterprise_id"])
+    return str(profile.get("team_id") or "")

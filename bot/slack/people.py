@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from bot import log
 from bot.model.question import Language
 from bot.model.run import Run
-from bot.slack.access import Access, Visit
+from bot.slack.access import Access, Visit, home_of
 from bot.slack.budget import Priority
 from bot.slack.client import SlackClient, SlackError
 
@@ -133,14 +133,8 @@ class People:
             logger.error("profile not known", user=user, reason=str(error))
             return None
         profile = answer.get("user") or {}
-        home = str(profile.get("team_id") or "")
-        # In an organisation any of its workspaces is home.
-        if self._access.enterprise and (profile.get("enterprise_user") or {}).get("enterprise_id"):
-            home = str(profile["enterprise_user"]["enterprise_id"])
-        if profile.get("is_stranger"):
-            home = ""
         person = Person(
-            home,
+            home_of(profile, self._access.enterprise),
             bool(profile.get("is_admin") or profile.get("is_owner")),
             str(profile.get("locale") or ""),
             str(profile.get("tz") or ""),

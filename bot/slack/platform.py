@@ -10,7 +10,7 @@ from functools import partial
 from bot import log
 from bot.model.run import Run
 from bot.relay.reply import CannotPostError, Save
-from bot.slack.access import Access, Visit
+from bot.slack.access import Access, Visit, home_of
 from bot.slack.budget import Priority
 from bot.slack.client import SlackClient, SlackError, UncertainError
 from bot.slack.notices import Notices
@@ -116,13 +116,8 @@ class SlackPlatform:
                 lambda: {"user": question.user},
                 sleep=self._sleep,
             )
-            user = answer.get("user") or {}
-            home = str(user.get("team_id") or "")
-            # In an organisation any of its workspaces is home.
-            if self._access.enterprise and (user.get("enterprise_user") or {}).get("enterprise_id"):
-                home = str(user["enterprise_user"]["enterprise_id"])
-            visit = Visit(question.user, home, question.thread.channel, shared=True)
-            key = "denied_external" if user.get("is_stranger") else self._access.refusal(visit)
+            home = home_of(answer.get("user") or {}, self._access.enterprise)
+            key = self._access.refusal(Visit(question.user, home, question.thread.channel, shared=True))
         except UncertainError as error:
             key, reason = "wrong", str(error)
         except SlackError as error:
@@ -130,8 +125,7 @@ class SlackPlatform:
             key, reason = "denied_external", str(error)
             logger.error("cannot tell whose person asked", run=run.reference, reason=reason)
         if key:
-            line = say(key, question.language, reference=run.reference)
-            await self._notices.respond(question.response_url, line)
+            await self._refuse(run, key)
             raise CannotPostError(f"{key}: {reason}")
 
     async def _posted_root(self, run: Run) -> str:
