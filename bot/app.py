@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -57,6 +58,8 @@ from bot.upstream.wire import Timeouts
 
 logger = log.get(__name__)
 
+_COLLECT = (50_000, 20, 100)
+"""Thresholds of the garbage collector's generations: seldom, since hardly anything here refers to itself."""
 _SLACK_AWAY_SECONDS = 10.0
 """Longest pause between tries while Slack does not answer at start."""
 _FIRST_PAUSE_SECONDS = 0.5
@@ -99,6 +102,9 @@ async def run(settings: Settings) -> None:
     Raises:
         SettingsError: when a token, address or port turns out to be wrong.
     """
+    # What is there from the start stays; a whole pass over what a thousand answers hold stops everything for a moment.
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
     stop = asyncio.Event()
     is_ready = False
 
