@@ -33,7 +33,7 @@ TEAM, RDS_CHANNEL = "T0DEMO00001", "C0ORDERS01"
 """The workspace, and the channel where RDS Copilot answers."""
 _RDS_SILENCE_SECONDS = 4
 """When its stream counts as lost; at the pace of a chaos run it says something more often."""
-_END_SECONDS = DRAIN_SECONDS + 15
+_END_SECONDS = DRAIN_SECONDS + 20
 """Longest time until it has ended: drain, last words, closing."""
 _START_SECONDS = 60
 """Longest time until all processes are connected; a laden machine takes its time to import."""
@@ -43,7 +43,7 @@ REDELIVERIES = (0.2, 0.5, 1.0, 2.0, 3.0, 3.0, 3.0, 5.0, 5.0, 10.0)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What kind of ground. `hurry` shortens the bot's lives; `strict` keeps Slack's rates."""
+    """What kind of ground. `hurry` shortens the bot's lives; `strict` keeps Slack's rates, and production's times."""
 
     processes: int
     hurry: bool
@@ -106,6 +106,7 @@ class Ground:
             "REDIS_URL": f"unix://{self._folder / 's.sock'}",
             "DRAIN_SECONDS": str(DRAIN_SECONDS),
             "LOG_FORMAT": "json",
+            "CHAOS_HURRY": "1" if self.options.hurry else "",
         }
         for bot in self.bots:
             await self.start_bot(bot)
@@ -139,7 +140,7 @@ class Ground:
 
     async def start_bot(self, bot: Bot) -> None:
         """Start a process in the bot's place; it connects by itself."""
-        program = [str(Path(hurried.__file__))] if self.options.hurry else ["-m", "bot"]
+        program = ["-m", "bot"] if self.options.strict else [str(Path(hurried.__file__))]
         with bot.log.open("ab") as log:
             bot.process = await asyncio.create_subprocess_exec(
                 sys.executable, *program, "run", "--env-file", os.devnull,
