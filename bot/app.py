@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
 from aiohttp import web
 from redis import RedisError
+from redis.asyncio import Redis
 from slack_sdk.errors import SlackApiError
 
 from bot import log, metrics, traces
@@ -145,120 +147,179 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         health = Health()
         traces.configure()
         stack.push_async_callback(asyncio.to_thread, traces.shut_down)
-        stack.push_async_callback(_end, asyncio.create_task(metrics.watch_loop()))
+        _keep_going(metrics.watch_loop(), stack)
         secret = settings.slack_signing_secret.get_secret_value()
         door = None if settings.socket_mode else server.Door(secret)
         # First of all, so that a taken port is told at once, and probes are answered while Redis or Slack is away.
         port = await _serve_all(settings, door, health, stack)
         source = credentials or DefaultChain()
-        stack.push_async_callback(_end, asyncio.create_task(health.watch(source)))
-        redis = health.redis = await open_store(settings)
-        stack.push_async_callback(redis.aclose)
-        if settings.redis_url == "embedded":
-            stack.push_async_callback(_end, asyncio.create_task(embedded.keep(settings.data_dir)))
-        budget = Budget()
-        stack.push_async_callback(budget.aclose)
-        client = SlackClient(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, budget)
-        stack.push_async_callback(client.aclose)
-        team, bot_user, enterprise = await _who_am_i(client)
-        budget.shared = SharedRates(redis, team)
-        client.refusals.memory = Refusals(redis, team)
-        backends = services(settings, source)
-        for backend in backends.values():
-            stack.push_async_callback(backend.aclose)
-        notices = Notices(client)
-        stack.push_async_callback(notices.aclose)
-
-        lives = Lives(int(settings.run_retention_days * DAY), int(settings.session_retention_days * DAY))
-        sessions = Sessions(redis, lives)
-        runs = Runs(redis, lives, most_of_all=settings.max_waiting)
-        access = Access(
-            team, enterprise, settings.allowed_channels, settings.allowed_users, settings.allow_external
-        )
-        people = People(client, access, settings.admin_users, settings.approver_users)
-        stack.push_async_callback(people.aclose)
-
-        async def asker(run: Run) -> Asker:
-            person = await people.person(run.question.user)
-            timezone = person.timezone if person else ""
-            return Asker(person.locale if person else "", timezone or settings.timezone)
-
-        names = {key: backend.name for key, backend in backends.items()}
-        platform = SlackPlatform(client, notices, names, access)
-        usage = Usage(redis, ZoneInfo(settings.timezone))
-        choices = Choices(redis)
-        agents = Agents(settings, choices.of)
-        slots = Slots(redis)
-        stack.push_async_callback(_end, asyncio.create_task(Census(redis, slots, team).run()))
-        parts = Parts(
-            backends,
-            sessions,
-            slots,
-            Sentences(explain, say),
-            choose=agents.choose,
-            asker=asker,
-            count=usage.count,
-            limits=Limits(
-                {"das": settings.das_concurrency, "rds": settings.rds_concurrency}, settings.agent_concurrency
-            ),
-            max_age=settings.question_max_age_minutes * 60,
-            resumes=settings.das_resume,
-        )
-        worker = Worker(runs, platform, parts, max_runs=settings.max_runs)
-
-        async def stop_run(run_id: str, user: str) -> str:
-            state = await runs.stop(run_id, user)
-            worker.stop_run(run_id, user)
-            return state
-
-        async def rate(run: Run, rating: str, comment: str) -> None:
-            backend = backends.get(run.backend)
-            if isinstance(backend, Followed) and run.message_id:
-                try:
-                    await backend.rate(run.message_id, rating, comment)
-                except UpstreamError as error:
-                    logger.warning("rating not passed on", run=run.reference, code=error.code)
+        _keep_going(health.watch(source), stack)
+        ground = await _ground(settings, source, health, stack)
+        worker = _worker(ground)
 
         async def revoked() -> None:
             health.slack = _never
 
-        desk = Desk(
-            team,
-            bot_user,
-            runs,
-            sessions,
-            Wishes(redis),
-            usage,
-            Catalogue(names, agents.default, agents.of, choices),
-            access,
-            people,
-            notices,
-            stop_run,
-            rate,
-            Daily(
-                settings.daily_budget_workspace, settings.daily_budget_channel, settings.daily_budget_person
-            ),
-            settings.das_resume,
-            settings.max_runs,
-        )
-        app = slack_app.build(client, secret, desk, revoked)
-        try:
-            await runs.prepare()
-        except (RedisError, OSError) as error:
-            if problem := connection.refusal(error):
-                raise SettingsError([f"REDIS_URL: {problem}"]) from None
-            # Gone again since it answered, or full; the worker makes the group when it finds none.
+        app = slack_app.build(ground.client, secret, _desk(ground, worker), revoked)
+        await _prepare(ground.runs)
         if door:
             door.app, health.slack = app, _always
         else:
             socket = Socket(app, settings.slack_app_token.get_secret_value())
             health.slack = socket.is_connected
             await _connect(socket, stack)
-        working = asyncio.create_task(worker.run())
-        stack.push_async_callback(_end, working)
+        _keep_going(worker.run(), stack)
         # Last in, first out: while it drains, questions still come in for other workers, and clicks on Stop work.
         stack.push_async_callback(worker.drain, settings.drain_seconds)
-        yield Running(port, worker, bot_user, team)
+        yield Running(port, worker, ground.bot_user, ground.team)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What the worker and the listeners both stand on."""
+
+    settings: Settings
+    redis: Redis
+    client: SlackClient
+    team: str
+    bot_user: str
+    backends: dict[str, Backend]
+    notices: Notices
+    access: Access
+    people: People
+    runs: Runs
+    sessions: Sessions
+    slots: Slots
+    usage: Usage
+    choices: Choices
+    agents: Agents
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The services' names, by key."""
+        return {key: backend.name for key, backend in self.backends.items()}
+
+
+async def _ground(
+    settings: Settings, source: CredentialsSource, health: Health, stack: AsyncExitStack
+) -> _Ground:
+    """Open the store, meet Slack, and build what needs no more than these."""
+    redis = health.redis = await open_store(settings)
+    stack.push_async_callback(redis.aclose)
+    if settings.redis_url == "embedded":
+        _keep_going(embedded.keep(settings.data_dir), stack)
+    budget = Budget()
+    stack.push_async_callback(budget.aclose)
+    client = SlackClient(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, budget)
+    stack.push_async_callback(client.aclose)
+    team, bot_user, enterprise = await _who_am_i(client)
+    budget.shared = SharedRates(redis, team)
+    client.refusals.memory = Refusals(redis, team)
+    backends = services(settings, source)
+    for backend in backends.values():
+        stack.push_async_callback(backend.aclose)
+    notices = Notices(client)
+    stack.push_async_callback(notices.aclose)
+    access = Access(
+        team, enterprise, settings.allowed_channels, settings.allowed_users, settings.allow_external
+    )
+    people = People(client, access, settings.admin_users, settings.approver_users)
+    stack.push_async_callback(people.aclose)
+    slots, choices = Slots(redis), Choices(redis)
+    _keep_going(Census(redis, slots, team).run(), stack)
+    lives = Lives(int(settings.run_retention_days * DAY), int(settings.session_retention_days * DAY))
+    return _Ground(
+        settings=settings,
+        redis=redis,
+        client=client,
+        team=team,
+        bot_user=bot_user,
+        backends=backends,
+        notices=notices,
+        access=access,
+        people=people,
+        runs=Runs(redis, lives, most_of_all=settings.max_waiting),
+        sessions=Sessions(redis, lives),
+        slots=slots,
+        usage=Usage(redis, ZoneInfo(settings.timezone)),
+        choices=choices,
+        agents=Agents(settings, choices.of),
+    )
+
+
+def _worker(ground: _Ground) -> Worker:
+    """What works on questions."""
+    settings, people = ground.settings, ground.people
+
+    async def asker(run: Run) -> Asker:
+        person = await people.person(run.question.user)
+        timezone = person.timezone if person else ""
+        return Asker(person.locale if person else "", timezone or settings.timezone)
+
+    parts = Parts(
+        ground.backends,
+        ground.sessions,
+        ground.slots,
+        Sentences(explain, say),
+        choose=ground.agents.choose,
+        asker=asker,
+        count=ground.usage.count,
+        limits=Limits(
+            {"das": settings.das_concurrency, "rds": settings.rds_concurrency}, settings.agent_concurrency
+        ),
+        max_age=settings.question_max_age_minutes * 60,
+        resumes=settings.das_resume,
+    )
+    platform = SlackPlatform(ground.client, ground.notices, ground.names, ground.access)
+    return Worker(ground.runs, platform, parts, max_runs=settings.max_runs)
+
+
+def _desk(ground: _Ground, worker: Worker) -> Desk:
+    """Where questions and clicks come in."""
+    settings, runs, agents = ground.settings, ground.runs, ground.agents
+
+    async def stop_run(run_id: str, user: str) -> str:
+        state = await runs.stop(run_id, user)
+        worker.stop_run(run_id, user)
+        return state
+
+    async def rate(run: Run, rating: str, comment: str) -> None:
+        backend = ground.backends.get(run.backend)
+        if isinstance(backend, Followed) and run.message_id:
+            try:
+                await backend.rate(run.message_id, rating, comment)
+            except UpstreamError as error:
+                logger.warning("rating not passed on", run=run.reference, code=error.code)
+
+    return Desk(
+        team=ground.team,
+        bot=ground.bot_user,
+        runs=runs,
+        sessions=ground.sessions,
+        wishes=Wishes(ground.redis),
+        usage=ground.usage,
+        agents=Catalogue(ground.names, agents.default, agents.of, ground.choices),
+        access=ground.access,
+        people=ground.people,
+        notices=ground.notices,
+        stop=stop_run,
+        rate=rate,
+        daily=Daily(
+            settings.daily_budget_workspace, settings.daily_budget_channel, settings.daily_budget_person
+        ),
+        resumes=settings.das_resume,
+        many=settings.max_runs,
+    )
+
+
+async def _prepare(runs: Runs) -> None:
+    """Make what the store needs, and see whether it takes our writes."""
+    try:
+        await runs.prepare()
+    except (RedisError, OSError) as error:
+        if problem := connection.refusal(error):
+            raise SettingsError([f"REDIS_URL: {problem}"]) from None
+        # Gone again since it answered, or full; the worker makes the group when it finds none.
 
 
 async def _always() -> bool:
@@ -330,6 +391,11 @@ async def _serve(
         ) from None
     stack.push_async_callback(runner.cleanup)
     return port
+
+
+def _keep_going(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:
+    """Do something until the stack is left."""
+    stack.push_async_callback(_end, asyncio.create_task(work))
 
 
 async def _end(task: asyncio.Task[None]) -> None:
