@@ -275,8 +275,12 @@ class Asking:
         backend = parts.backends[run.backend]
         assert isinstance(backend, Followed)
         fetched = self._so_far()
+        paused_in = fetched.message_id
         try:
             async for event in backend.recover(await self._question(), run.message_id, run.asked_at):
+                if isinstance(event, RunStarted) and event.message_id and event.message_id == paused_in:
+                    # The paused message itself went on: its record holds what it had said before, too.
+                    fetched = Answer()
                 fetched.apply(event, parts.clock())
                 if len(fetched.text) >= len(self.answer.text):
                     # What is shown never shrinks while it is fetched.

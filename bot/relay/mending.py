@@ -44,6 +44,10 @@ class Mending:
             logger.exception("a late write may stand", run=run_id)
 
     async def _reply(self, run_id: str, messages: list[str]) -> None:
+        if going_on := await self._runs.going_on(run_id):
+            # A paused run's reply is that of the run that let it go on.
+            await self._reply(going_on, messages)
+            return
         if await self._runs.wrote_late(run_id) and (run := await self._runs.get(run_id)):
             logger.warning("a late write is taken back", run=run.reference)
             await self._platform.reply(run, _unfenced).restore()

@@ -268,6 +268,10 @@ class Runs:
         once more; else its present holder is told to do so at its end."""
         return bool(await self._script("wrote_late", [keys.run(run_id)], []))
 
+    async def going_on(self, run_id: str) -> str:
+        """The id of the run that lets a paused one go on, in the same reply; "" while none does."""
+        return str(await self._redis.hget(keys.run(run_id), "decided_run") or "")
+
     async def end_waiting(self, lease: Lease, run: Run) -> bool:
         """Give a run that waits behind the lease's own its final state; it leaves the queue.
 

@@ -18,6 +18,7 @@ from bot.model.event import (
     TextMessageContent,
     Usage,
 )
+from bot.model.question import Question
 from bot.store import keys
 from bot.store.sessions import Agent, Sessions
 from bot.upstream.backend import Ask, Resume
@@ -242,3 +243,31 @@ async def test_a_resumed_run_whose_rest_cannot_be_fetched_keeps_all_that_was_sho
     stage.worker()
     await stage.until_state(run_id, "interrupted")
     assert stage.world.endings("go on") == ["END interrupted interrupted|half, nearly"]
+
+
+async def test_a_message_that_went_on_after_its_pause_is_fetched_once(stage: Stage) -> None:
+    """Its record holds all of it, what was said before the pause as well."""
+    stage.worker()
+    before = await paused(stage)
+    stage.followed.feed("go on", BEGUN, UpstreamError("Cut", begun=True))
+    stage.followed.history["go on"] = [BEGUN, TextMessageContent("m", "half, done"), RunFinished()]
+    await stage.until_state(await stage.ask("go on", resumes=before), "answered")
+    assert stage.world.endings("go on") == ["END answered |half, done"]
+
+
+async def test_a_late_write_of_a_paused_run_is_put_right_by_the_run_that_goes_on(stage: Stage) -> None:
+    """They share the reply: the paused one's end would stand over the other's answer."""
+    frozen = stage.worker()
+    stage.world.late = True
+    stage.followed.feed("kill it", BEGUN, HALF)
+    before = await stage.ask("kill it", backend="rds")
+    await stage.until(lambda: shows(stage, "kill it", "half"))
+    after = (await stage.runs.accept(Question(THREAD, "2.0", "U1", "T1", "go on", "resume"))).run_id
+    for run_id, state in ((before, "paused"), (after, "answered")):
+        await stage.redis.hset(keys.run(run_id), mapping={"state": state, "reply_ts": '["ts-kill it"]'})
+    await stage.redis.hset(keys.run(before), "decided_run", after)
+    [job] = frozen._jobs.values()
+    await stage.redis.set(keys.lease(THREAD.key), job.lease.token + 1, px=60_000)
+    await stage.until(lambda: not frozen.busy)
+    assert shows(stage, "go on", "RESTORED") and not shows(stage, "kill it", "RESTORED")
+    assert not shows(stage, "go on", "WITHDRAWN")
