@@ -330,7 +330,9 @@ def _lies(evidence: Evidence, asked: Asked, shown: str) -> Iterator[str]:
     finished = any(request.outcome == "finished" for request in begun) or (
         wrote and wrote.status == "finished"
     )
-    if shown == "answered" and ("demo:error" in asked.text or not finished):
+    # A fault that was planned goes before the one a word asks for; RDS Copilot's own record tells.
+    fails = "demo:error" in asked.text and not wrote
+    if shown == "answered" and (fails or not finished):
         yield f"answered, but the service says {[request.outcome for request in requests]}"
     failed = any(
         request.outcome == "refused" or (request.outcome == "cut" and not wrote) for request in requests
@@ -344,7 +346,9 @@ def _lies(evidence: Evidence, asked: Asked, shown: str) -> Iterator[str]:
     elif shown == "interrupted":
         spans = [(request.at, (request.ended or request.at) + _AFTERMATH) for request in begun]
         begin = min((span[0] for span in spans), default=asked.said_at)
-        end = max((span[1] for span in spans), default=float("inf"))
+        # Where Slack is slow, a complete answer may be lost until its end is written down.
+        ends = [float(evidence.runs[run_id].get("ended_at") or 0) for run_id in evidence.runs_of(asked)]
+        end = max([*(span[1] for span in spans), *ends], default=float("inf"))
         if not any(one < end and begin < other for one, other in evidence.disturbed):
             yield "interrupted, but nothing was killed meanwhile"
 

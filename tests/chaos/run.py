@@ -103,9 +103,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--concurrency", type=int, default=8, help="runs the agent allows at once (8)")
     parser.add_argument("--pace", type=float, default=0.1, help="factor on the agent's human pace (0.1)")
-    parser.add_argument(
-        "--hurry", action="store_true", help="shorter leases: see hurried.py"
-    )
+    parser.add_argument("--hurry", action="store_true", help="shorter leases: see hurried.py")
     parser.add_argument(
         "--strict", action="store_true", help="keep Slack's rates, which carry some 15 questions a minute"
     )
