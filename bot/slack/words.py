@@ -213,7 +213,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "*Characters you used*, last {days} days (≈: partly estimated)",
         "*您的字符用量*，最近 {days} 天（≈：部分为估算）",
     ),
-    "usage_here": ("*The same of {channel}*", "*{channel} 的用量*"),
+    "usage_here": ("*Used in {channel}*", "*{channel} 的用量*"),
     "usage_agents": ("*By agent*", "*按智能体*"),
     "usage_channels": ("*Top channels*", "*用量最多的频道*"),
     "usage_people": ("*Top people*", "*用量最多的成员*"),

@@ -131,7 +131,7 @@ async def test_people_see_their_own_and_the_channels_part(make_house: Any) -> No
     )
     await spent(house, 2, total=10, runs=1, **{f"person_{ANA}": 10, f"channel_{OPS}": 10})
     text = await usage(house, ANA, "3")
-    mine, here = text.split(f"*The same of <#{OPS}>*")
+    mine, here = text.split(f"*Used in <#{OPS}>*")
     figures = [line.split()[-1] for line in mine.split("```")[1].strip().splitlines()]
     assert figures == ["2,000", "0", "10"]
     assert "≈ 2,000" in mine and "≈ 0" not in mine

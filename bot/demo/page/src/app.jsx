@@ -90,7 +90,8 @@ function App() {
   };
   const switchUser = (id) => {
     setUnread(new Set());
-    go({ channel: channel.is_im ? "" : channel.id, user: id, thread: "" });
+    // The thread stays open: that is how several people talk in one. A channel they do not see closes it.
+    go(channel.is_im ? { channel: "", user: id, thread: "" } : { channel: channel.id, user: id, thread });
   };
   const sendToChannel = async (text) => {
     if (text.startsWith("/")) return runCommand(text);
