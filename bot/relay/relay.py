@@ -68,6 +68,8 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
         metrics.RECOVERIES.inc()
         if work.can_recover:
             ending = await _until_told(work, work.recover(), reply, control, parts)
+        elif run.stop_by:
+            ending = endings.stopped(run, parts, run.stop_by, for_good=False)
         else:
             # Whether the service ran it is unknown, so it is not asked again.
             ending = endings.interrupted(run, parts)

@@ -110,7 +110,8 @@ class Worker:
     async def drain(self, grace: float) -> None:
         """Take nothing new and hand over what was not asked yet; let running answers go on for `grace` seconds.
 
-        What has not ended by then is shown as interrupted. Cancelled, it leaves all of it to other workers at once.
+        What has not ended by then is left to another worker where its answer can be fetched, and is shown as
+        interrupted where it cannot. Cancelled, it leaves all of it to other workers at once.
         """
         self._draining.set()
         try:

@@ -1,5 +1,5 @@
 -- The atomic steps of a run's life. Each function between "-- name:" lines is registered as a script of its own.
--- Arguments are named in the Python that calls it (runs.py, slots.py).
+-- Arguments are named in the Python that calls it (runs.py, sessions.py, slots.py and so on).
 
 -- name: accept
 -- Deduplicate and enqueue, or change nothing at all.

@@ -118,6 +118,19 @@ async def test_a_stop_before_anything_was_fetched_keeps_what_the_dead_worker_sho
     assert stage.world.endings("a") == ["END stopped stopped_for_good by=U2|what had come"]
 
 
+async def test_a_stop_that_only_the_next_worker_sees_is_told_as_one(stage: Stage) -> None:
+    stage.worker()
+    run_id = await stage.ask("a")
+    stage.backend.feed("a", HALF)
+    await stage.until(lambda: shows(stage, "a", "half"))
+    await stage.redis.hset(keys.run(run_id), "shown", "what had come")
+    await stage.kill(0)
+    assert await stage.runs.stop(run_id, "U9") == "stopping"
+    stage.worker()
+    await stage.until_state(run_id, "stopped", "interrupted")
+    assert stage.world.endings("a") == ["END stopped stopped by=U9|what had come"]
+
+
 # -- a service that makes one wait -------------------------------------------------------------------------
 
 
