@@ -158,16 +158,21 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         worker = _worker(ground)
 
         async def revoked() -> None:
-            health.slack = _never
+            ground.client.shut_out("the workspace has removed the app")
 
         app = slack_app.build(ground.client, secret, _desk(ground, worker), revoked)
         await _prepare(ground.runs)
         if door:
-            door.app, health.slack = app, _always
+            door.app, reaches_us = app, _always
         else:
             socket = Socket(app, settings.slack_app_token.get_secret_value())
-            health.slack = socket.is_connected
+            reaches_us = socket.is_connected
             await _connect(socket, stack)
+
+        async def slack_works() -> bool:
+            return not ground.client.is_shut_out and await reaches_us()
+
+        health.slack = slack_works
         _keep_going(worker.run(), stack)
         # Last in, first out: while it drains, questions still come in for other workers, and clicks on Stop work.
         stack.push_async_callback(worker.drain, settings.drain_seconds)
@@ -325,11 +330,6 @@ async def _prepare(runs: Runs) -> None:
 async def _always() -> bool:
     """Over HTTP, Slack calls us: there is no connection to lose."""
     return True
-
-
-async def _never() -> bool:
-    """The workspace has removed the app."""
-    return False
 
 
 async def _who_am_i(client: SlackClient) -> tuple[str, str, str]:

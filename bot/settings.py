@@ -221,7 +221,9 @@ class Settings(BaseSettings):
     def _signing_secret(cls, value: SecretStr) -> SecretStr:
         # A shorter one, of which a part was not copied, would refuse every request of Slack's.
         if not re.fullmatch(r"[0-9a-f]{32}|", value.get_secret_value()):
-            raise ValueError("must be 32 digits from 0 to f; copy the Signing Secret from 'Basic Information'")
+            raise ValueError(
+                "must be 32 digits from 0 to f; copy the Signing Secret from 'Basic Information'"
+            )
         return value
 
     @field_validator("agent_concurrency", mode="before")

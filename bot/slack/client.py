@@ -37,7 +37,14 @@ _TOO_BIG = frozenset({"msg_too_long", "msg_blocks_too_long", "msg_blocks_too_man
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "no_text", "block_mismatch"})
 _STREAM_ENDED = frozenset({"message_not_in_streaming_state", "streaming_mode_mismatch"})
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
-_CHANNEL = {"files.getUploadURLExternal": "", "files.completeUploadExternal": "channel_id"}
+_DEAD_TOKEN = frozenset({"token_revoked", "account_inactive", "invalid_auth", "token_expired", "not_authed"})
+_CHANNEL = {
+    "agents.sessions.setStatus": "channel_id",
+    "files.completeUploadExternal": "channel_id",
+    "files.getUploadURLExternal": "",
+    "users.info": "",
+    "views.open": "",
+}
 """What a method calls the channel, where it is not "channel"; "" for none."""
 _TRANSIENT = frozenset(
     {
@@ -108,11 +115,13 @@ class SlackClient:
     Attributes:
         budget: what paces the calls.
         refusals: what this workspace was found not to know.
+        is_shut_out: whether Slack has taken the token back; only a start with another one helps.
     """
 
     def __init__(self, token: str, base_url: str, budget: Budget) -> None:
         self.budget = budget
         self.refusals = Refusals()
+        self.is_shut_out = False
         self._token = token
         self._base_url = base_url
         self._session: aiohttp.ClientSession | None = None
@@ -131,6 +140,12 @@ class SlackClient:
                 token=self._token, base_url=self._base_url, session=self._session, retry_handlers=[]
             )
         return self._web
+
+    def shut_out(self, reason: str) -> None:
+        """Slack has taken the token back."""
+        if not self.is_shut_out:
+            logger.error("slack has taken the bot's token back, install the app again", reason=reason)
+        self.is_shut_out = True
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -183,7 +198,10 @@ class SlackClient:
             except SlackApiError as error:
                 retry_after = _retry_after(error)
                 if retry_after is None:
-                    raise _sorted(error) from None
+                    refusal = _sorted(error)
+                    if refusal.code in _DEAD_TOKEN:
+                        self.shut_out(refusal.code)
+                    raise refusal from None
                 logger.warning("slack asks to slow down", method=method, seconds=retry_after)
                 await self.budget.refused(method, channel, retry_after)
                 if once:

@@ -49,8 +49,8 @@ class Notices:
 
     def settle(self, channel: str, thread_ts: str) -> None:
         """Tell Slack that nothing is at work in a thread: after its own Stop "processing" would stay for an hour."""
-        arguments = {"channel_id": channel, "thread_ts": thread_ts, "status": "active"}
-        self.behind(self._call("agents.sessions.setStatus", "", thread_ts, arguments))
+        arguments = {"thread_ts": thread_ts, "status": "active"}
+        self.behind(self._call("agents.sessions.setStatus", channel, thread_ts, arguments))
 
     async def respond(self, response_url: str, text: str) -> None:
         """Answer a slash command privately where the bot itself may not post. Failures are logged."""

@@ -110,6 +110,19 @@ async def test_where_slack_refuses_for_good_the_run_ends_and_the_log_says_where(
         await house.answer(OTHER, elsewhere)
 
 
+async def test_over_http_too_a_token_that_was_taken_back_is_told_by_readyz(make_house: Any) -> None:
+    """No socket breaks and no event comes: only a call that is refused tells."""
+    house = await make_house()
+    await house.start(slack_app_token="")
+    assert (await health(house))[0] == 200
+    house.workspace.fail_next("chat.startStream", error="token_revoked")
+    house.workspace.fail_next("chat.postMessage", error="token_revoked")
+    house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+    await at_rest(house)
+    status, parts = await health(house)
+    assert (status, parts["slack"]) == (503, False)
+
+
 async def test_a_deleted_question_is_answered_all_the_same(make_house: Any) -> None:
     house, root = await begun(make_house)
     house.workspace.delete(ANA, OPS, root)

@@ -28,8 +28,8 @@ class File:
 def whole_answer(answer: Answer, reference: str, language: Language) -> File:
     """The answer as Markdown."""
     safe = SafeText()
-    text = "".join([*safe.feed(_cut(answer.text, language)), *safe.finish()])
-    return File(f"answer-{reference}.md", say("whole_answer", language), text)
+    text = "".join([*safe.feed(answer.text), *safe.finish()])
+    return File(f"answer-{reference}.md", say("whole_answer", language), _cut(text, language))
 
 
 def all_calls(answer: Answer, reference: str, language: Language) -> File:
@@ -49,7 +49,8 @@ def _call(call: ToolCall, language: Language, room: int) -> str:
     lines = [call_title(call), ""]
     for heading, text in (("arguments", call.arguments), ("error", call.error), ("result", call.result)):
         if text:
-            shown = literal(_cut(pretty(text), language, max(room, 1)))
+            # Redacted first: a secret that is cut in half looks like none.
+            shown = _cut(literal(pretty(text)), language, max(room, 1))
             lines += [f"{say(heading, language)}:", shown, ""]
             room -= len(shown)
     return "\n".join(lines)
