@@ -28,6 +28,8 @@ STOP_SECONDS = 15.0
 """Longest wait for a service to end a run somebody stopped: for its id to be told, and for the call."""
 _LOOK_SECONDS = 0.1
 """How often to look whether the id was told."""
+_REST_SECONDS = 3.0
+"""Longest wait for what comes behind a complete answer: its cost, and keeping what the next question follows."""
 
 
 class HandOver(Exception):
@@ -108,7 +110,9 @@ async def _until_told(
     try:
         await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
         was_told = not task.done()
-        if was_told and control.stopped_by and not work.is_told:
+        if was_told and work.is_told:
+            await asyncio.wait({task}, timeout=_REST_SECONDS)
+        elif was_told and control.stopped_by:
             for_good = await _stop_upstream(work.run, task, parts)
         if not task.done():
             task.cancel()

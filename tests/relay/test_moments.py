@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -76,23 +77,31 @@ async def test_a_stop_while_the_service_is_about_to_refuse_lets_nobody_ask_again
 async def test_a_stop_after_the_last_word_stops_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor does it cut off what comes behind: the next question follows this answer."""
     worker = stage.worker()
-    adopting, adopted = asyncio.Event(), asyncio.Event()
+    sessions = worker._parts.sessions
+    adopting, go_on, original = asyncio.Event(), asyncio.Event(), sessions.adopt
 
-    async def adopt(*_: object) -> None:
+    async def adopt(*args: Any) -> None:
         adopting.set()
-        await adopted.wait()
+        await go_on.wait()
+        await original(*args)
 
     stage.followed.feed("a", BEGUN, HALF)
     run_id = await stage.ask("a", backend="rds")
     await stage.until(lambda: shows(stage, "a", "half"))
-    monkeypatch.setattr(worker._parts.sessions, "adopt", adopt)
+    monkeypatch.setattr(sessions, "adopt", adopt)
     stage.followed.feed("a", RunFinished())
     await adopting.wait()
     worker.stop_run(run_id, "U2")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    go_on.set()
     await stage.until_state(run_id, "answered", "stopped")
     assert stage.followed.stopped == []
     assert stage.world.endings("a") == ["END answered |half"]
+    session = await sessions.session_of(THREAD, Agent("rds"), named_by_service=True)
+    assert session.parent_id == "msg-1"
 
 
 async def test_a_stop_before_anything_was_fetched_keeps_what_the_dead_worker_showed(stage: Stage) -> None:
