@@ -49,6 +49,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "unfinished": ("did not finish", "未完成"),
     "failed": ("failed", "失败"),
     "sub_agent": ("sub-agent · {count} calls", "子智能体 · {count} 次调用"),
+    "sub_agent_0": ("sub-agent", "子智能体"),
     "sub_agent_1": ("sub-agent · 1 call", "子智能体 · 1 次调用"),
     "rows": ("{count} rows", "{count} 行"),
     "earlier": ("{count} earlier tool calls", "更早的 {count} 次工具调用"),

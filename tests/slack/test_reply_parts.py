@@ -265,6 +265,33 @@ def test_the_footer_tells_the_cost_and_whether_it_is_known(
     assert context["elements"][0]["text"] == f"RDS Copilot · ag-x&lt;y{told} · `0123-4567`"
 
 
+def test_the_footer_of_what_never_had_an_agent_begins_with_no_dot() -> None:
+    draft = Draft(RUN, "en", "")
+    draft.ending = Ending(State.STOPPED)
+    (context,) = [b for b in final_payloads(draft)[0]["blocks"] if b["type"] == "context"]
+    assert context["elements"][0]["text"] == "`0123-4567`"
+
+
+# -- folds ---------------------------------------------------------------------------------------------------
+
+
+def test_an_error_that_is_the_result_as_well_is_shown_once() -> None:
+    said = "SqlCollectorNotEnabled: it is off."
+    payload = shown(ev.ToolCallStart("c", "sql"), ev.ToolCallResult("c", said, error=said))
+    (fold,) = [block for block in payload["blocks"] if block["type"] == "container"]
+    assert json.dumps(fold["child_blocks"]).count(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("calls", "told"), [(0, "sub-agent"), (1, "sub-agent · 1 call"), (2, "sub-agent · 2 calls")]
+)
+def test_a_sub_agent_counts_the_calls_it_is_known_to_have_made(calls: int, told: str) -> None:
+    made = [event for n in range(calls) for event in (ev.ToolCallStart(f"c{n}", "sql", "a"),)]
+    payload = shown(ev.StepStarted("look", "Look", "a"), *made)
+    (fold,) = [block for block in payload["blocks"] if block["type"] == "container"]
+    assert fold["subtitle"]["text"] == told
+
+
 # -- files ---------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from bot.model.answer import Answer, CallState, Step, ToolCall
 from bot.model.question import Language
 from bot.slack.reply.characters import shortened
 from bot.slack.reply.draft import Draft
-from bot.slack.reply.folds import call_name, step_name
+from bot.slack.reply.folds import call_name, step_name, sub_agent
 from bot.slack.reply.layout import waiting
 from bot.slack.reply.safe import literal, neutralise
 from bot.slack.words import duration, say
@@ -182,8 +182,9 @@ def _cards(draft: Draft, run_id: str) -> dict[str, Card]:
     """The cards of an answer by id: the agent's own thinking first, then calls and sub-agents as they came."""
     answer, language, prefix = draft.answer, draft.language, marker(run_id, 0)
     has_begun = bool(answer.has_text or answer.calls or answer.steps)
-    thinking = _without_time("thinking", language)
-    cards = {f"{prefix}-begin": Card(thinking, "complete" if has_begun else "in_progress")}
+    # Nobody thinks yet while the question waits.
+    begin = _without_time("starting" if waiting(draft.progress, language) else "thinking", language)
+    cards = {f"{prefix}-begin": Card(begin, "complete" if has_begun else "in_progress")}
     agents = {step.agent_id for step in answer.steps if step.agent_id}
     steps = {step.call_id: step for step in answer.steps if step.call_id}
     for number, call in enumerate(answer.calls.values()):
@@ -204,8 +205,7 @@ def _call_card(call: ToolCall) -> Card:
 
 
 def _step_card(step: Step, answer: Answer, language: Language) -> Card:
-    calls = len(answer.calls_of(step))
-    count = say("sub_agent_1" if calls == 1 else "sub_agent", language, count=calls)
+    count = sub_agent(len(answer.calls_of(step)), language)
     status = "in_progress" if step.ended_at is None else "error" if step.failed else "complete"
     return Card(_named(f"{step_name(step)} · {count}", step), status)
 

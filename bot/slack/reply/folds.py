@@ -133,7 +133,6 @@ class Folds:
         if step.status == "unfinished":
             mark = "–"
         took = _took(step)
-        count = "sub_agent_1" if len(calls) == 1 else "sub_agent"
         children: list[Block] = []
         for call in calls[: limits.CHILDREN - 2]:
             heading = bold(shortened(call_title(call), limits.TITLE) + "\n")
@@ -147,7 +146,7 @@ class Folds:
         return self._container(
             key,
             f"{mark} {step_name(step)}" + (f" · {took}" if took else ""),
-            say(count, self._language, count=len(calls)),
+            sub_agent(len(calls), self._language),
             children or [section(mrkdwn(step_name(step)) or "…")],
             is_open=False,
         )
@@ -185,7 +184,8 @@ class Folds:
             parts += self._part("arguments", call.arguments, most)
         if call.error:
             parts += self._part("error", call.error, most)
-        if call.result or not parts:
+        # A failed call's result is often the error itself.
+        if (call.result and call.result != call.error) or not parts:
             parts += self._part("result", call.result, most)
         return parts
 
@@ -231,6 +231,11 @@ def call_name(call: ToolCall) -> str:
 def step_name(step: Step) -> str:
     """A sub-agent's display name; redacted, one line."""
     return _one_line(step.label)
+
+
+def sub_agent(calls: int, language: Language) -> str:
+    """That it is a sub-agent, with the number of its calls; a service that does not nest them tells of none."""
+    return say(f"sub_agent_{calls}" if calls < 2 else "sub_agent", language, count=calls)
 
 
 def _took(item: ToolCall | Step) -> str:

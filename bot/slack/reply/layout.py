@@ -157,7 +157,8 @@ def footer(
 
     `agent` is an agent's id worth showing; `ending` brings what the run cost where the service did not say.
     """
-    parts = [backend, *([mrkdwn(shortened(agent, _AGENT_MOST))] if agent else [])]
+    # A question stopped while it waited behind another never had a backend.
+    parts = [part for part in (backend, mrkdwn(shortened(agent, _AGENT_MOST))) if part]
     if elapsed:
         parts.append(duration(elapsed))
     if count := len(answer.calls):
