@@ -23,7 +23,9 @@ PART_MOST = 200_000
 PARTS_MOST = 2_000_000
 """Characters kept of all calls' arguments and results together: twice what a file of them shows."""
 CALLS_MOST = 1_000
-"""Tool calls kept; a diagnosis makes some tens."""
+"""Tool calls kept, and sub-agents; a diagnosis makes some tens."""
+SOURCES_MOST = 1_000
+"""Documents kept; a reply names the first few, and counts the rest."""
 
 
 class CallState(IntEnum):
@@ -284,7 +286,7 @@ class Answer:
             case ev.TextMessageReplaced():
                 self._replace(event)
             case ev.Source():
-                if event not in self.sources:
+                if len(self.sources) < SOURCES_MOST and event not in self.sources:
                     self.sources.append(event)
             case ev.ApprovalAsked():
                 self.approval = event
@@ -438,6 +440,9 @@ class Answer:
         self.activity = ""
 
     def _step_started(self, event: ev.StepStarted, at: float) -> None:
+        if len(self.steps) >= CALLS_MOST:
+            self.is_cut = True
+            return
         self.steps.append(
             Step(
                 event.name,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.model import event as ev
 from bot.model import record
-from bot.model.answer import CALLS_MOST, PART_MOST, PARTS_MOST, TEXT_MOST, THINKING_MOST, Answer
+from bot.model.answer import CALLS_MOST, PART_MOST, PARTS_MOST, SOURCES_MOST, TEXT_MOST, THINKING_MOST, Answer
 from bot.model.held import Held, Room
 
 MARK = re.compile(r"\n… \[\+([0-9,]+)\]$")
@@ -107,3 +107,14 @@ def test_what_was_cut_says_the_same_after_a_pause() -> None:
     again = record.load(record.dump(answer, 0.0), 0.0)
     assert lost(answer.calls["c"].result) >= 400_000 - PART_MOST
     assert again.calls["c"].result == answer.calls["c"].result
+
+
+def test_no_more_sub_agents_and_documents_than_anybody_reads() -> None:
+    """Each new one is compared with all before: without end, a stream of them would stop the whole process."""
+    answer = Answer()
+    for number in range(CALLS_MOST + 1):
+        answer.apply(ev.StepStarted(str(number)), 0.0)
+        assert answer.is_cut == (number == CALLS_MOST)
+    for number in range(SOURCES_MOST + 1):
+        answer.apply(ev.Source(str(number)), 0.0)
+    assert (len(answer.steps), len(answer.sources)) == (CALLS_MOST, SOURCES_MOST)
