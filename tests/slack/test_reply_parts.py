@@ -14,7 +14,7 @@ from bot.demo.workspace.blocks import block_errors
 from bot.model import event as ev
 from bot.model.ending import Ending, Progress
 from bot.model.run import State
-from bot.slack.reply import limits, sources
+from bot.slack.reply import layout, limits, sources
 from bot.slack.reply.asks import CONSOLE
 from bot.slack.reply.draft import Draft, final_payloads
 from bot.slack.reply.layout import Payload
@@ -290,6 +290,16 @@ def test_a_sub_agent_counts_the_calls_it_is_known_to_have_made(calls: int, told:
     payload = shown(ev.StepStarted("look", "Look", "a"), *made)
     (fold,) = [block for block in payload["blocks"] if block["type"] == "container"]
     assert fold["subtitle"]["text"] == told
+
+
+def test_a_call_nobody_follows_any_more_does_not_look_at_work() -> None:
+    draft = draft_of(*call(1, "1 row"), ev.ToolCallStart("c2", "explain"))
+    draft.take_in()
+    left = layout.recovered(draft.payload(0), draft.frame(), Ending(State.INTERRUPTED, "The bot restarted."))
+    assert judge(left) == []
+    folds = [(b["title"]["text"], b.get("subtitle")) for b in left["blocks"] if b["type"] == "container"]
+    assert [title.split(" · ")[0] for title, _ in folds] == ["✓ sql", "– explain"]
+    assert folds[1][1]["text"] == "did not finish"
 
 
 # -- files ---------------------------------------------------------------------------------------------------

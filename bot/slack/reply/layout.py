@@ -16,6 +16,7 @@ from bot.model.run import State
 from bot.slack.reply import limits, sources
 from bot.slack.reply.asks import CONSOLE, ask_blocks
 from bot.slack.reply.blocks import Block, actions, alert, button, context
+from bot.slack.reply.blocks import plain as plain_text
 from bot.slack.reply.characters import shortened
 from bot.slack.reply.folds import call_name, step_name
 from bot.slack.reply.ladder import Payload as Payload
@@ -99,13 +100,25 @@ def ended(page: Page, frame: Frame, ending: Ending, answer: Answer, footer: str)
 def recovered(shown: Payload, frame: Frame, ending: Ending) -> Payload:
     """The last message as a dead worker left it, with its running parts taken away and its end told."""
     kept = [
-        block
+        _closed(block, frame.language)
         for block in shown.get("blocks", [])
         if block["type"] not in ("actions", "context_actions") and not _is_status(block)
     ]
     note = _note(ending, frame)
     blocks = [*kept, alert("warning", note), _actions(frame, [_again(frame), _new_session(frame)])]
     return filled(blocks, f"{note}\n\n{shown.get('text', '')}")
+
+
+def _closed(block: Block, language: Language) -> Block:
+    """A fold whose work nobody follows any more does not look as if it went on."""
+    title = str(block["title"]["text"]) if block["type"] == "container" else ""
+    if not title.startswith("… "):
+        return block
+    return {
+        **block,
+        "title": plain_text(f"– {title[2:]}"),
+        "subtitle": plain_text(say("unfinished", language)),
+    }
 
 
 def _is_status(block: Block) -> bool:
