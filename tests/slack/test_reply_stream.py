@@ -86,6 +86,26 @@ async def test_a_card_says_what_a_call_does_and_is_done_at_its_result() -> None:
 
 
 @in_virtual_time
+async def test_a_long_silence_is_told_once_a_minute() -> None:
+    slack = Slack()
+    run = slack.ask()
+    titles: list[str] = []
+
+    def look(method: str, _: dict[str, Any]) -> None:
+        for message in slack.shown(run):
+            if message.stream and message.stream.content.plan_title not in titles:
+                titles.append(message.stream.content.plan_title)
+
+    slack.seen = look
+    await live(slack, run, [*tool("slow", 200), *words(TEXT, 5)])
+    told = [title for title in titles if "still working" in title]
+    assert told == [f"Calling das_api · Getslow · still working, {minutes} min" for minutes in (1, 2, 3)]
+    # Each costs one call, and there are no others in the silence but the one that says what is called.
+    assert slack.count()[APPEND] < 20
+    complete(slack, run, TEXT)
+
+
+@in_virtual_time
 async def test_thirty_thousand_chinese_characters_are_all_there() -> None:
     slack = Slack()
     run = slack.ask()

@@ -20,7 +20,7 @@ from bot.model.question import Language
 from bot.slack.reply.characters import shortened
 from bot.slack.reply.draft import Draft
 from bot.slack.reply.folds import call_name, step_name, sub_agent
-from bot.slack.reply.layout import waiting
+from bot.slack.reply.layout import still, waiting
 from bot.slack.reply.safe import literal, neutralise
 from bot.slack.words import duration, say
 
@@ -158,14 +158,21 @@ def _task(name: str, card: Card, *, is_told: bool) -> Chunk:
 
 
 def _title(draft: Draft) -> str:
-    answer, progress, language = draft.answer, draft.progress, draft.language
-    if told := waiting(progress, language):
+    """What the run does now, and in a long silence that it still does."""
+    if told := waiting(draft.progress, draft.language):
         return told
+    # Once a minute, where a title that counts the seconds would spend the budget.
+    quiet = still(draft.elapsed, draft.quiet(), draft.language)
+    return _line(" · ".join(part for part in (_doing(draft), quiet) if part))
+
+
+def _doing(draft: Draft) -> str:
+    answer, language = draft.answer, draft.language
     call, step = answer.open_call, answer.open_step
     if call or step:
         key = "in_step" if step and not call else "calling"
         name = call_name(call) if call else step_name(step) if step else ""
-        return _line(_without_time(key, language, name=name.replace("*", "")).replace("*", ""))
+        return _without_time(key, language, name=name.replace("*", "")).replace("*", "")
     if answer.has_text and not answer.activity:
         return _without_time("writing", language)
     return _without_time(
@@ -174,7 +181,7 @@ def _title(draft: Draft) -> str:
 
 
 def _without_time(key: str, language: Language, **values: str) -> str:
-    """A status without its seconds: a title that counts them would spend the budget."""
+    """A status without its seconds."""
     return say(key, language, seconds="", **values).rstrip(" ·")
 
 

@@ -99,7 +99,7 @@ class Draft:
         if self.ending:
             footer = layout.footer(self.answer, self.backend, self.elapsed, frame, self.agent, self.ending)
             return RUNGS[self.rung](layout.ended(page, frame, self.ending, self.answer, footer))
-        return RUNGS[self.rung](layout.running(page, frame, self._status(self.elapsed, self._quiet())))
+        return RUNGS[self.rung](layout.running(page, frame, self._status(self.elapsed, self.quiet())))
 
     def growing(self, number: int) -> str | None:
         """A message's text as one appends to it, an open fence left open; None when it does not only grow."""
@@ -190,7 +190,7 @@ class Draft:
     def _draw(self, room: int, most: int) -> list[Block]:
         return self._folds.draw(self.answer, room, most, is_over=self.ending is not None)
 
-    def _quiet(self) -> float:
+    def quiet(self) -> float:
         """Seconds since the answer was first seen as it is now."""
         revision = self.answer.revision
         if self._heard[0] != revision:

@@ -132,9 +132,7 @@ def status(answer: Answer, progress: Progress, elapsed: float, language: Languag
     """
     if told := waiting(progress, language):
         return told
-    seconds = duration(elapsed, running=True)
-    if quiet >= QUIET_SECONDS:
-        seconds = say("still", language, minutes=int(elapsed // 60))
+    seconds = still(elapsed, quiet, language) or duration(elapsed, running=True)
     step = answer.open_step
     call = answer.open_call
     # The call a sub-agent came from is open as long as the sub-agent is at work: that says more.
@@ -147,6 +145,11 @@ def status(answer: Answer, progress: Progress, elapsed: float, language: Languag
     # That the agent has begun is no news worth one of Slack's scarce updates.
     began = answer.has_text or answer.calls or answer.steps or answer.thinking
     return say("thinking" if began else "starting", language, seconds=seconds)
+
+
+def still(elapsed: float, quiet: float, language: Language) -> str:
+    """That a run goes on though its agent was silent for long, "" when it was not; both as `status` takes them."""
+    return say("still", language, minutes=int(elapsed // 60)) if quiet >= QUIET_SECONDS else ""
 
 
 def waiting(progress: Progress, language: Language) -> str:

@@ -177,6 +177,8 @@ class SlackReply:
         """Bring every message up to date, first one first. False: something is not written yet, look again."""
         if self._refused:
             return True
+        if self._draft.ending is None:
+            self._draft.elapsed = self._clock() - self._began
         if not self._has_written:
             self._has_written, self._draft.rung = True, await self._line.refusals.rung()
         number = 0
