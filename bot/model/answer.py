@@ -319,6 +319,8 @@ class Answer:
 
     def _close_open(self, at: float) -> None:
         self.activity = ""
+        if self.is_paused:
+            return  # What waits for a person has not ended.
         for call in self.calls.values():
             if call.is_open:
                 call.revision += 1

@@ -44,6 +44,7 @@ class Run:
         backend, agent_id: the service and agent it was asked of.
         session_id, message_id, task_id: the service's names of the conversation, the answer and the run there.
         characters: what it cost; `estimated` when the service did not say.
+        spent_before, estimated_before: the same of the paused runs it continues, whose cost is counted already.
         carried, pending: a paused run's answer so far (`bot.model.record`) and the id of what it waits for, for the
             run that continues it.
         options: the answers it offers to choose from.
@@ -68,6 +69,8 @@ class Run:
     refusals: int = 0
     characters: int = 0
     estimated: bool = False
+    spent_before: int = 0
+    estimated_before: bool = False
     carried: str = ""
     pending: str = ""
     options: tuple[str, ...] = ()

@@ -43,7 +43,10 @@ def told(answer: Answer, run: Run, parts: Parts, *, forgotten: bool) -> Ending:
     if answer.error:
         return failed(UpstreamError(answer.error.code, answer.error.message, begun=True), run, parts)
     if answer.is_paused:
-        return Ending(State.PAUSED)
+        asked = answer.approval.call_id if answer.approval else ""
+        is_undecided = bool(run.question.resumes) and asked and asked == run.pending
+        reason = parts.sentences.say("not_decided", run.question.language) if is_undecided else ""
+        return Ending(State.PAUSED, reason)
     note = "session_gone" if forgotten else ""
     if answer.is_cut:
         note = "too_much"
@@ -69,7 +72,7 @@ def failed(error: UpstreamError, run: Run, parts: Parts) -> Ending:
 def with_cost(ending: Ending, answer: Answer, run: Run, carried: int) -> Ending:
     """The ending with what it cost, which is noted in the run as well: the service's figure, or an estimate.
 
-    `carried` characters of the answer are of an earlier run.
+    `carried` characters of the answer are of an earlier run. The ending tells of both, the run of its own.
     """
     if not run.may_have_begun:
         return ending
@@ -77,4 +80,5 @@ def with_cost(ending: Ending, answer: Answer, run: Run, carried: int) -> Ending:
     run.estimated = said is None
     # The services count what goes in and what comes out, tools' results not among it.
     run.characters = len(run.question.text) + len(answer.text) - carried if said is None else said
-    return replace(ending, characters=run.characters, estimated=run.estimated)
+    shown = run.spent_before + run.characters
+    return replace(ending, characters=shown, estimated=run.estimated or run.estimated_before)

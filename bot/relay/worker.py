@@ -278,6 +278,8 @@ class Worker:
         if paused := await self._runs.get(run.question.resumes):
             run.reply_ts, run.carried, run.pending = list(paused.reply_ts), paused.carried, paused.pending
             run.backend, run.agent_id, run.session_id = paused.backend, paused.agent_id, paused.session_id
+            run.spent_before = paused.spent_before + paused.characters
+            run.estimated_before = paused.estimated or paused.estimated_before
 
     async def _relay(self, job: _Job, reply: Reply, save: Save) -> Ending:
         """The relay, and a last resort: a fault of our own ends the run too, or it would be taken up for ever."""

@@ -91,6 +91,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "The agent had forgotten what was said in this thread; it answered without it.",
         "智能体已不记得本会话之前的内容，此回答未参考上文。",
     ),
+    "not_decided": (
+        ":hourglass: Nothing has been decided in the console yet.",
+        ":hourglass: 控制台中尚未做出决定。",
+    ),
     "nothing": ("The agent ended without an answer.", "智能体未给出回答。"),
     "too_much": (
         "The agent sent more than can be kept: the end of its text, or some of its tool calls, are missing here.",

@@ -398,6 +398,9 @@ def _worker_fields(run: Run) -> dict[str, str]:
         advanced |= {"carried": run.carried, "pending": run.pending, "options": options}
     if run.characters:
         advanced |= {"characters": str(run.characters), "estimated": str(int(run.estimated))}
+    if run.spent_before:
+        before = {"spent_before": str(run.spent_before), "estimated_before": str(int(run.estimated_before))}
+        advanced |= before
     if run.ended_at:
         advanced["ended_at"] = f"{run.ended_at:.3f}"
     return {
@@ -442,6 +445,8 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
         refusals=int(record.get("refusals") or 0),
         characters=int(record.get("characters") or 0),
         estimated=record.get("estimated") == "1",
+        spent_before=int(record.get("spent_before") or 0),
+        estimated_before=record.get("estimated_before") == "1",
         carried=record.get("carried", ""),
         pending=record.get("pending", ""),
         options=tuple(json.loads(record.get("options") or "[]")),

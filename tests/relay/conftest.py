@@ -120,6 +120,8 @@ class World:
     break_writing: Exception | None = None
     cannot_post: bool = False
     broke: int = 0
+    spent: dict[str, int | None] = field(default_factory=dict)
+    """The characters each ending told."""
     late: bool = False
     """Whether what is shown arrives late, as that of a process frozen through its lease."""
     hold_open: asyncio.Event | None = None
@@ -174,6 +176,7 @@ class WrittenReply:
         self._run.shown = str(ending.state)
         with suppress(RedisError):
             await self._save()
+        self._world.spent[self._question] = ending.characters
         self._world.say(self._question, f"END {ending.state} {ending.reason}|{answer.text}")
         if self._world.hold_finish:
             await self._world.hold_finish.wait()

@@ -278,6 +278,21 @@ async def test_a_paused_run_leaves_the_queue_and_goes_on_in_its_own_reply(stage:
     assert resumed is not None and resumed.reply_ts == ["ts-kill it"] and stage.world.posts.get("") is None
 
 
+async def test_going_on_before_the_decision_says_that_there_is_none(stage: Stage) -> None:
+    stage.worker()
+    stage.followed.feed("kill it", BEGUN, HALF, ApprovalAsked("call-1", tool="kill_session"))
+    paused = await stage.ask("kill it", backend="rds")
+    await stage.until_state(paused, "paused")
+    stage.followed.feed("", BEGUN, ApprovalAsked("call-1", tool="kill_session"))
+    again = await stage.ask("", resumes=paused)
+    await stage.until_state(again, "paused")
+    assert stage.world.endings("") == ["END paused not_decided|half"]
+    first, second = await stage.runs.get(paused), await stage.runs.get(again)
+    assert first and second
+    assert (second.spent_before, second.estimated_before) == (first.characters, True)
+    assert stage.world.spent[""] == first.characters + second.characters
+
+
 @pytest.mark.parametrize("resumes", [True, False])
 async def test_an_answer_to_an_interrupt(stage: Stage, resumes: bool) -> None:
     """Sent as such where that is switched on; else as the next question of the session."""

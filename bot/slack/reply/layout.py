@@ -85,6 +85,8 @@ def ended(page: Page, frame: Frame, ending: Ending, answer: Answer, footer: str)
     if note:
         blocks.append(alert("error" if ending.state is State.FAILED else "warning", note))
     blocks += asks or []
+    if asks and ending.reason:
+        blocks.append(context(mrkdwn(shortened(ending.reason, limits.NOTE))))
     blocks += page.folds
     if documents := sources.line(answer.sources, frame.language):
         blocks.append(documents)
