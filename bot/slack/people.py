@@ -17,7 +17,11 @@ from bot.slack.client import SlackClient, SlackError
 logger = log.get(__name__)
 
 _LOOKUP_SECONDS = 1.5
-"""Longest wait for a profile: Slack gives 3 s for the ack of a click or command, and the store needs some of them."""
+"""Longest wait for a profile: Slack gives 3 s for the ack of a click or command, and the store needs some of them.
+
+It counts from the lookup's beginning: a click may ask for the same profile twice, for what somebody may do and for
+their language.
+"""
 _DRAIN_SECONDS = 1.0
 _LIFE = 600.0
 """Seconds a profile is believed: so long somebody who is no admin any more still counts as one."""
@@ -62,6 +66,8 @@ class People:
         self._clock = clock
         self._known: dict[str, tuple[float, Person]] = {}
         self._lookups: dict[str, asyncio.Task[Person | None]] = {}
+        self._patience: dict[str, float] = {}
+        """Until when each lookup is waited for."""
 
     async def person(self, user: str) -> Person | None:
         """Somebody's profile, or None when Slack does not tell in time; it may know the next time."""
@@ -71,8 +77,9 @@ class People:
         lookup = self._lookups.get(user)
         if lookup is None:
             lookup = self._lookups[user] = asyncio.create_task(self._look_up(user))
-            lookup.add_done_callback(lambda _: self._lookups.pop(user, None))
-        await asyncio.wait({lookup}, timeout=_LOOKUP_SECONDS)
+            self._patience[user] = self._clock() + _LOOKUP_SECONDS
+            lookup.add_done_callback(lambda _: self._forget_lookup(user))
+        await asyncio.wait({lookup}, timeout=max(0.0, self._patience[user] - self._clock()))
         return lookup.result() if lookup.done() and not lookup.cancelled() else None
 
     async def refusal(self, visit: Visit) -> str:
@@ -86,6 +93,11 @@ class People:
         """The language somebody has set in Slack: Chinese, or else English."""
         person = await self.person(user)
         return "zh" if person and person.locale.lower().startswith("zh") else "en"
+
+    async def language_for(self, user: str, run: Run) -> Language:
+        """The language to tell somebody about a run in: for who asked that of the question, else what they have set."""
+        question = run.question
+        return question.language if user == question.user else await self.language(user)
 
     async def is_admin(self, user: str) -> bool:
         """Whether somebody may choose agents and see everything."""
@@ -118,6 +130,9 @@ class People:
 
     def _is_ours(self, person: Person) -> bool:
         return person.home in {self._access.team, self._access.enterprise} - {""}
+
+    def _forget_lookup(self, user: str) -> None:
+        del self._lookups[user], self._patience[user]
 
     async def _look_up(self, user: str) -> Person | None:
         try:

@@ -7,7 +7,7 @@ import pytest
 
 from bot.demo.workspace.events import click_payload
 
-ANA, BEN, OLAF = "U0ANA00001", "U0BEN00001", "U0OLAF0001"
+ANA, BEN, OLAF, WANG = "U0ANA00001", "U0BEN00001", "U0OLAF0001", "U0WANG0001"
 OPS, ORDERS = "C0DBOPS001", "C0ORDERS01"
 
 
@@ -67,6 +67,24 @@ async def test_a_new_session_begins_with_the_next_question(house: Any) -> None:
     await house.answer(OPS, ts, 2)
     _, second = await house.ended(2)
     assert first["session_id"] != second["session_id"] != ""
+
+
+async def test_who_presses_is_answered_in_their_own_language(house: Any) -> None:
+    _, reply, _ = await asked(house)
+    assert await press(house, WANG, reply, "run_again", value="feedfacefeedface")
+    assert (await house.private_line(WANG, OPS)).text == "该次运行已结束。"
+    assert (await house.workspace.click(WANG, OPS, reply.ts, "session_new")).ok
+    assert (await house.private_line(WANG, OPS, 2)).text == "本会话的下一个问题将开启新的上下文。"
+
+
+async def test_who_asked_is_answered_in_the_language_of_the_question(house: Any) -> None:
+    ts = house.workspace.say(ANA, OPS, "@das rm-bp1demo0001 为什么慢？")
+    reply = await house.answer(OPS, ts)
+    assert (await house.workspace.click(ANA, OPS, reply.ts, "session_new")).ok
+    assert (await house.private_line(ANA, OPS)).text == "本会话的下一个问题将开启新的上下文。"
+    assert (await house.workspace.click(BEN, OPS, reply.ts, "session_new")).ok
+    line = await house.private_line(BEN, OPS)
+    assert line.text == "The next question in this thread begins a new session."
 
 
 @pytest.mark.parametrize("action", ["run_again", "session_new", "answer_feedback"])

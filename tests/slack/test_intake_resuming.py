@@ -51,7 +51,8 @@ async def record(house: Any, run_id: str) -> dict[str, str]:
     [
         ({}, ANA, ""),
         ({}, BEN, ""),  # An admin of the workspace.
-        ({}, WANG, f"Only <@{ANA}> or an admin can let this go on."),
+        # In the language of who pressed, not of who asked.
+        ({}, WANG, f"只有 <@{ANA}> 或管理员可以让其继续。"),
         ({"admin_users": frozenset({WANG})}, WANG, ""),
         ({"admin_users": frozenset({WANG})}, BEN, f"Only <@{ANA}> or an admin can let this go on."),
         ({"approver_users": frozenset({WANG})}, WANG, ""),

@@ -103,6 +103,33 @@ async def test_a_slow_slack_is_not_waited_for_but_listened_to(monkeypatch: pytes
     assert slack.asked == [BEN]
 
 
+async def test_a_slow_slack_is_waited_for_once_however_often_somebody_is_asked_for() -> None:
+    """A click asks for its clicker's language, then for what they may do; Slack waits 3 s for the ack."""
+    slack, now = Slack(U2={"is_admin": True}), 0.0
+    slack.held = asyncio.Event()
+    known = people(slack, clock=lambda: now)
+    first = asyncio.create_task(known.language_for(BEN, RUN))
+    while not slack.asked:  # noqa: ASYNC110 (the task has to run)
+        await asyncio.sleep(0)
+    now = module._LOOKUP_SECONDS
+    second = asyncio.create_task(known.may_stop(BEN, RUN))
+    while not second.done():
+        assert not first.done()
+        await asyncio.sleep(0)
+    assert not second.result()
+    slack.held.set()
+    assert await first == "en"
+    assert await known.may_stop(BEN, RUN) and known._patience == {}
+
+
+async def test_who_asked_is_talked_to_in_their_question_s_language_and_others_in_their_own() -> None:
+    slack = Slack(U2={"locale": "zh-CN"})
+    known = people(slack)
+    assert await known.language_for(ANA, RUN) == "en"
+    assert slack.asked == []
+    assert await known.language_for(BEN, RUN) == "zh"
+
+
 async def test_lookups_under_way_end_with_the_bot() -> None:
     slack = Slack(U2={})
     slack.held = asyncio.Event()

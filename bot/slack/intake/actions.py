@@ -8,7 +8,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.model.question import Question
+from bot.model.question import Language, Question
 from bot.model.run import Run
 from bot.slack.access import Visit
 from bot.slack.intake import resuming
@@ -40,7 +40,7 @@ def register(app: AsyncApp, desk: Desk) -> None:
         click = await click_on(body, str(action.get("value") or ""), desk)
         if click:
             words = say("b_continue", click.run.question.language)
-            click.say(await resuming.by_button(click.run, click.user, words, desk))
+            click.say(await resuming.by_button(click.run, click.user, words, click.language, desk))
 
     async def run_answer(body: dict[str, Any], action: dict[str, Any]) -> None:
         run_id, _, number = str(action.get("value") or "").partition(":")
@@ -50,7 +50,8 @@ def register(app: AsyncApp, desk: Desk) -> None:
         # The button shows only as much of an option as there is room for.
         options = click.run.options
         if number.isdecimal() and int(number) < len(options):
-            click.say(await resuming.by_button(click.run, click.user, options[int(number)], desk))
+            text = options[int(number)]
+            click.say(await resuming.by_button(click.run, click.user, text, click.language, desk))
         else:
             click.tell("over")
 
@@ -71,15 +72,15 @@ def acked(listener: Listener) -> Callable[..., Awaitable[None]]:
 
 
 class Click:
-    """A click that is allowed, on a run of the channel it was made in."""
+    """A click that is allowed, on a run of the channel it was made in. `language` is the clicker's."""
 
-    def __init__(self, run: Run, user: str, team: str, desk: Desk) -> None:
-        self.run, self.user, self.team = run, user, team
+    def __init__(self, run: Run, user: str, team: str, language: Language, desk: Desk) -> None:
+        self.run, self.user, self.team, self.language = run, user, team, language
         self._desk = desk
 
     def tell(self, key: str, **values: object) -> None:
         """A sentence for whoever clicked, by name."""
-        self.say(say(key, self.run.question.language, **values))
+        self.say(say(key, self.language, **values))
 
     def say(self, line: str, blocks: list[dict[str, Any]] | None = None) -> None:
         """A private line to whoever clicked; "" is none."""
@@ -101,7 +102,7 @@ async def admitted(
 ) -> Click | None:
     """What somebody does to a run from a channel, or None after they were told why not."""
     run = await desk.runs.get(run_id)
-    language = run.question.language if run else "en"
+    language = await (desk.people.language_for(user, run) if run else desk.people.language(user))
     # A click does not say whether its channel is shared: without a home team the clicker may be anybody.
     if key := desk.access.refusal(Visit(user, team, channel, shared=not team)):
         desk.notices.tell(channel, user, say(key, language), thread_ts)
@@ -110,7 +111,7 @@ async def admitted(
         # Its record has expired, or somebody made the value up.
         desk.notices.tell(channel, user, say("over", language), thread_ts)
         return None
-    return Click(run, user, team, desk)
+    return Click(run, user, team, language, desk)
 
 
 async def _stop(click: Click | None, desk: Desk) -> None:
@@ -132,15 +133,15 @@ async def _again(click: Click | None, desk: Desk) -> None:
         return
     if asked.resumes and not await desk.people.may_decide(click.user, run):
         # What goes on after a decision goes on again only for those who may decide.
-        click.say(resuming.not_approver(run, desk))
+        click.say(resuming.not_approver(run, click.language, desk))
         return
     # One run is asked again once; what comes of it has a button of its own. So a double click is one question.
     question = replace(asked, ts=f"again-{run.id}", user=click.user, user_team=click.team, surface="again")
-    if spent := await desk.spent(question, question.language):
+    if spent := await desk.spent(question, click.language):
         click.say(spent)
         return
     accepted = await desk.runs.accept(question)
-    click.say(desk.noted(question, accepted))
+    click.say(desk.noted(question, accepted, click.language))
     if accepted.verdict == "duplicate":
         click.tell("asked_again")
 

@@ -75,17 +75,21 @@ class Desk:
         if line := self.noted(question, accepted):
             self.tell(question, line)
 
-    def noted(self, question: Question, accepted: Accepted) -> str:
-        """Log what became of a question. The sentence that says there is no room, or not yet; "" when there is."""
+    def noted(self, question: Question, accepted: Accepted, language: Language | None = None) -> str:
+        """Log what became of a question. The sentence that says there is no room, or not yet; "" when there is.
+
+        It is in `language`, or else in the question's.
+        """
+        language = language or question.language
         if accepted.verdict == "accepted":
             logger.info("accepted", run=accepted.run_id[:8], surface=question.surface, ahead=accepted.ahead)
             if accepted.waiting >= self.many:
-                return say("many_wait", question.language, count=accepted.waiting)
+                return say("many_wait", language, count=accepted.waiting)
         elif accepted.verdict == "full":
-            return say("full", question.language, count=MOST_WAITING)
+            return say("full", language, count=MOST_WAITING)
         elif accepted.verdict == "crowded":
             logger.warning("too many questions wait, one was refused", waiting=accepted.waiting)
-            return say("crowded", question.language, count=accepted.waiting)
+            return say("crowded", language, count=accepted.waiting)
         return ""
 
     def tell(self, question: Question, line: str) -> None:

@@ -29,9 +29,8 @@ def register(app: AsyncApp, desk: Desk) -> None:
         if click and rating in _RATINGS:
             await desk.wishes.rate(run_id, click.user, rating)
             desk.notices.behind(desk.rate(click.run, rating, ""))
-            language = click.run.question.language
-            thanks = say("thanks", language)
-            click.say(thanks, _with_comment_button(thanks, rating, run_id, language))
+            thanks = say("thanks", click.language)
+            click.say(thanks, _with_comment_button(thanks, rating, run_id, click.language))
             if rating == "dislike":
                 _open(body, click, rating, desk)
 
@@ -105,10 +104,10 @@ def _with_comment_button(thanks: str, rating: str, run_id: str, language: Langua
 def _modal(click: Click, rating: str) -> dict[str, Any]:
     """The modal that asks for a comment."""
     run = click.run
-    language, thread = run.question.language, run.question.thread
+    thread = run.question.thread
 
     def plain(key: str) -> dict[str, str]:
-        return {"type": "plain_text", "text": say(key, language)}
+        return {"type": "plain_text", "text": say(key, click.language)}
 
     about = {"run": run.id, "rating": rating, "channel": thread.channel, "thread_ts": thread.thread_ts}
     return {

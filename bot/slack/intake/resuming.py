@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot import log
-from bot.model.question import MAX_QUESTION, Question
+from bot.model.question import MAX_QUESTION, Language, Question
 from bot.model.run import Run, State
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
@@ -13,17 +13,16 @@ from bot.slack.words import say
 logger = log.get(__name__)
 
 
-async def by_button(paused: Run, user: str, text: str, desk: Desk) -> str:
-    """Let a paused run go on with `text`. Returns the private line for who pressed, "" when it goes on.
+async def by_button(paused: Run, user: str, text: str, language: Language, desk: Desk) -> str:
+    """Let a paused run go on with `text`. Returns the private line for who pressed, in `language`; "" when it goes on.
 
     Its reply shows the buttons a moment before it is noted as paused, longer while files are put below it.
 
     Raises:
         redis.RedisError: when it could not be written down; then it must not be acked.
     """
-    language = paused.question.language
     if not await desk.people.may_decide(user, paused):
-        return not_approver(paused, desk)
+        return not_approver(paused, language, desk)
     if not (paused.state is State.PAUSED or (paused.pending and not paused.state.is_final)):
         return say("over", language)
     question = _going_on(paused, f"resume-{paused.id}", text)
@@ -32,7 +31,7 @@ async def by_button(paused: Run, user: str, text: str, desk: Desk) -> str:
         return say("decided", language, by=accepted.by)
     if accepted.verdict == "accepted":
         logger.info("decided", run=paused.reference, by=user, goes_on=accepted.run_id[:8])
-    return desk.noted(question, accepted)
+    return desk.noted(question, accepted, language)
 
 
 async def by_message(question: Question, run_id: str, event_id: str, desk: Desk) -> bool:
@@ -73,9 +72,8 @@ def _going_on(paused: Run, ts: str, text: str) -> Question:
     )
 
 
-def not_approver(paused: Run, desk: Desk) -> str:
+def not_approver(paused: Run, language: Language, desk: Desk) -> str:
     """Says who may decide."""
-    language = paused.question.language
     if desk.people.approvers:
         who = ", ".join(f"<@{user}>" for user in sorted(desk.people.approvers))
         return say("not_approver_listed", language, who=who)
