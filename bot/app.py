@@ -275,7 +275,9 @@ def _worker(ground: _Ground) -> Worker:
         max_age=settings.question_max_age_minutes * 60,
         resumes=settings.das_resume,
     )
-    platform = SlackPlatform(ground.client, ground.notices, ground.names, ground.access)
+    platform = SlackPlatform(
+        ground.client, ground.notices, ground.names, ground.access, console=settings.rds_console_url
+    )
     return Worker(ground.runs, platform, parts, max_runs=settings.max_runs)
 
 

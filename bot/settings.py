@@ -104,6 +104,10 @@ class Settings(BaseSettings):
         "read_only",
         description="What RDS Copilot's tools may do: only read; write after a decision in the console; write",
     )
+    rds_console_url: str = Field(
+        "https://rdsnext.console.aliyun.com",
+        description="Where RDS Copilot's consents are given: the page a reply that waits for one links to",
+    )
     rds_concurrency: int = Field(
         1, ge=1, le=100, description="Runs of RDS Copilot open at once, over all replicas"
     )
@@ -278,7 +282,7 @@ class Settings(BaseSettings):
             raise ValueError("must be a name such as Asia/Shanghai or UTC") from None
         return value
 
-    @field_validator("slack_api_url", "das_endpoint", "rds_endpoint")
+    @field_validator("slack_api_url", "das_endpoint", "rds_endpoint", "rds_console_url")
     @classmethod
     def _url(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.field_name == "rds_endpoint":

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.settings import Settings, SettingsError, load
+from bot.slack.reply.asks import CONSOLE
 
 BOT, APP = "xoxb-1234567890-abcdefghij", "xapp-1-A0123456789-abcdefghij"
 SECRET = "5e" * 16
@@ -37,6 +38,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.socket_mode
     assert (settings.port, settings.redis_url, settings.das_concurrency) == (3000, "embedded", 1)
     assert settings.slack_api_url == "https://slack.com/api/"
+    assert settings.rds_console_url == CONSOLE
     assert settings.data_dir.is_absolute()
     assert settings.allowed_users == frozenset()
 
@@ -163,6 +165,7 @@ def test_the_credentials_chain_finds_its_names(tmp_path: Path, monkeypatch: pyte
         ("SLACK_SIGNING_SECRET", "e" * 31),
         ("DAS_ENDPOINT", "ftp://u:hunter2@host"),
         ("DAS_ENDPOINT", "https://"),
+        ("RDS_CONSOLE_URL", "rdsnext.console.aliyun.com"),
         ("SLACK_API_URL", "https://u:hunter2@host:port"),
     ],
 )

@@ -179,6 +179,7 @@ def environment(
         own |= {"RDS_ENDPOINT": rds.url, "RDS_CONCURRENCY": str(concurrency)}
         # So that a demo can show how a change is approved; the default only reads.
         own["RDS_TOOL_APPROVAL"] = "manual"
+        own["RDS_CONSOLE_URL"] = f"{rds.url}/console"
     # Nothing of a real workspace or account that may be set here shall reach the demo.
     foreign = ("SLACK_", "DAS_", "RDS_", "ALIBABA_CLOUD_", "ALLOWED_", "REDIS_", "ALLOW_EXTERNAL")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

@@ -14,6 +14,7 @@ from bot.slack.access import Access, Visit, home_of
 from bot.slack.budget import Priority
 from bot.slack.client import SlackClient, SlackError, UncertainError
 from bot.slack.notices import Notices
+from bot.slack.reply.asks import CONSOLE
 from bot.slack.reply.safe import mrkdwn
 from bot.slack.reply.writer import SlackReply
 from bot.slack.words import say
@@ -31,7 +32,10 @@ _LONGEST_PAUSE = 15.0
 
 
 class SlackPlatform:
-    """Implements `bot.relay.reply.Platform`. `names` are the services' in the footers, by key."""
+    """Implements `bot.relay.reply.Platform`.
+
+    `names` are the services' in the footers, by key; `console` is the address where RDS Copilot's consents are given.
+    """
 
     def __init__(
         self,
@@ -40,17 +44,19 @@ class SlackPlatform:
         names: Mapping[str, str],
         access: Access,
         *,
+        console: str = CONSOLE,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._notices = notices
         self._names = names
         self._access = access
+        self._console = console
         self._sleep = sleep
 
     def reply(self, run: Run, save: Save) -> SlackReply:
         """The reply to a run."""
-        return SlackReply(self._client, run, save, self._names)
+        return SlackReply(self._client, run, save, self._names, console=self._console)
 
     async def open_thread(self, run: Run, save: Save) -> str:
         """Post "@who asked: …" for a command; returns its ts. After an uncertain post, looks before posting again.

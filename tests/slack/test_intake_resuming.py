@@ -208,7 +208,8 @@ async def test_what_never_went_on_may_be_asked_again_only_by_those_who_decide(ma
 async def test_a_change_that_was_approved_in_the_console_is_carried_out(make_house: Any) -> None:
     """The whole way: RDS Copilot asks, somebody decides in its console, and the answer goes on where it stood."""
     house = await make_house(rds=True)
-    await house.start(default_agent="rds", rds_tool_approval="manual")
+    console = "https://console.example.com/rds"
+    await house.start(default_agent="rds", rds_tool_approval="manual", rds_console_url=console)
     ts = house.workspace.say(ANA, OPS, "@das demo:approve rm-bp1demo0001")
 
     def replies() -> list[Any]:
@@ -217,6 +218,7 @@ async def test_a_change_that_was_approved_in_the_console_is_carried_out(make_hou
     await house.workspace.until(lambda: replies() and "run_continue" in str(replies()[0].blocks))
     await house.ended(1)
     (call,) = house.rds.waiting
+    assert f"<{console}|" in str(replies()[0].blocks)
     house.rds.decide(call, True)
     assert (await house.workspace.click(ANA, OPS, replies()[0].ts, "run_continue")).ok
     first, second = await house.ended(2)

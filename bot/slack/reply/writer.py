@@ -30,6 +30,7 @@ from bot.slack.client import (
     UncertainError,
 )
 from bot.slack.reply import layout
+from bot.slack.reply.asks import CONSOLE
 from bot.slack.reply.chunks import Piece
 from bot.slack.reply.draft import Draft
 from bot.slack.reply.freshness import Freshness
@@ -51,7 +52,10 @@ _WHATEVER = object()
 
 
 class SlackReply:
-    """The reply to one run. `save` writes the run's record down; `names` are the services', by key."""
+    """The reply to one run.
+
+    `save` writes the run's record down; `names` are the services', by key; `console` is where consents are given.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class SlackReply:
         save: Save,
         names: Mapping[str, str],
         *,
+        console: str = CONSOLE,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -68,7 +73,7 @@ class SlackReply:
         self._sleep = sleep
         self._began = clock()
         self._names = names
-        self._draft = Draft(run.id, run.question.language, "")
+        self._draft = Draft(run.id, run.question.language, "", console=console)
         self._record = Record(run, save, clock, sleep)
         self._line = Line(client, run, self._record, sleep)
         self._freshness = Freshness(run.accepted_at, clock)
