@@ -33,8 +33,9 @@ TEAM, RDS_CHANNEL = "T0DEMO00001", "C0ORDERS01"
 """The workspace, and the channel where RDS Copilot answers."""
 _RDS_SILENCE_SECONDS = 4
 """When its stream counts as lost; at the pace of a chaos run it says something more often."""
-_END_SECONDS = DRAIN_SECONDS + 20
-"""Longest time until it has ended: drain, last words, closing."""
+_END_SECONDS = DRAIN_SECONDS + 40
+"""Longest time until it has ended, as the README promises: drain, ten for last words, fifteen for a call that Slack
+leaves without an answer (a write under way is always waited for), closing."""
 _START_SECONDS = 60
 """Longest time until all processes are connected; a laden machine takes its time to import."""
 REDELIVERIES = (0.2, 0.5, 1.0, 2.0, 3.0, 3.0, 3.0, 5.0, 5.0, 10.0)
