@@ -93,6 +93,16 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.parametrize(("asks", "refusals", "ran"), [(0, 0, False), (2, 2, False), (2, 1, True)])
+async def test_what_never_ran_has_no_duration(desk: Desk, asks: int, refusals: int, ran: bool) -> None:
+    reply = desk.reply(desk.run(asks=asks, refusals=refusals))
+    await reply.open(Progress("waiting_slot", 1, 1))
+    await reply.finish(Answer(), Ending(State.STOPPED, "Stopped."))
+    (message,) = desk.shown
+    assert ("DAS Agent · 0.0 s · `" in content(message)) is ran
+    assert ("DAS Agent · `" in content(message)) is not ran
+
+
 async def test_one_message_from_the_first_sign_to_the_end(desk: Desk) -> None:
     run = desk.run()
     reply = desk.reply(run)

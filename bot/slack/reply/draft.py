@@ -36,7 +36,7 @@ class Draft:
     Attributes:
         answer, progress: the newest state; set them, then `take_in`.
         ending: set when the run has ended; the layout is then the final one.
-        elapsed: seconds since the question was asked.
+        elapsed: seconds since the question was asked; of a run that never ran 0, which no footer shows.
         language: what the bot itself says is in this one.
         backend: the service's name, for the footer.
         agent: an agent's id worth showing in the footer, else "".

@@ -129,7 +129,8 @@ class SlackReply:
     async def finish(self, answer: Answer, ending: Ending) -> None:
         """Write the final state; comes back when it is written, or when Slack refuses for good."""
         self._draft.answer = answer
-        self._draft.elapsed = self._clock() - self._began
+        # Of a run that never ran the time would be that of waiting.
+        self._draft.elapsed = self._clock() - self._began if self._run.may_have_begun else 0.0
         self._draft.ending = ending
         # However long Slack is away: the thread would show a running answer for ever. Should this process end
         # meanwhile, the run's record still says what is to be shown.
