@@ -90,15 +90,15 @@ def run(env_file: EnvFile = Path(".env")) -> None:
 def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 8700,
     pace: Annotated[
-        float, typer.Option(min=0, help="Factor on the agent's pace; 0.2 is five times faster.")
+        float, typer.Option(min=0, help="Factor on the agents' times; 0.2 is five times faster.")
     ] = 1.0,
-    concurrency: Annotated[int, typer.Option(min=1, help="Runs the simulated agent allows at once.")] = 2,
+    concurrency: Annotated[int, typer.Option(min=1, help="Runs each simulated agent allows at once.")] = 2,
     browser: Annotated[bool, typer.Option(help="Open a browser where there is one.")] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON with the addresses.")
     ] = False,
 ) -> None:
-    """A Slack workspace on this machine, with a simulated DAS Agent: the real bot behind a page in the browser."""
+    """The real bot in a Slack-like workspace in your browser. DAS Agent and RDS Copilot are simulated."""
     from bot import scratch
     from bot.demo import stage
     from bot.slack.intake.commands import COMMANDS

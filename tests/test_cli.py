@@ -127,6 +127,10 @@ def test_each_command_has_help(env: dict[str, str], command: str, option: str) -
     assert option in done.stdout
 
 
+def test_the_demo_s_help_says_what_is_simulated(env: dict[str, str]) -> None:
+    assert "DAS Agent and RDS Copilot are simulated" in flat(das_bot(env, "demo", "--help").stdout)
+
+
 def test_version(env: dict[str, str]) -> None:
     assert das_bot(env, "--version").stdout.startswith("das-bot 0.")
 
