@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bot.slack.intake.agents import BadAgentError, Catalogue
-from bot.slack.intake.text import wanted_agent
+from bot.slack.intake.text import unknown_agent, wanted_agent
 from bot.store.choices import Choices
 from bot.store.sessions import Agent
 
@@ -219,3 +219,64 @@ async def test_a_service_that_is_not_there_is_told_once(make_house: Any) -> None
     await house.private_line(ANA, OPS)
     await house.taken(0)
     assert house.workspace.replies(OPS, ts) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("use foo", "foo"),
+        ("Use Foo.", "Foo"),
+        ("use rds-copilot!", "rds-copilot"),
+        ("use foo ag-abc123", "foo ag-abc123"),
+        ("use das ag-", "das ag-"),
+        ("改用 foo", "foo"),
+        ("切换到foo。", "foo"),
+        ("use", ""),
+        ("use it", ""),
+        ("use both.", ""),
+        ("use index?", ""),
+        ("use index or not?", ""),
+        ("use rds proxy", ""),
+        ("use `foo`", ""),
+        ("please use foo", ""),
+        ("switch to standby", ""),
+        ("改用主键", ""),
+        ("改用 foo 再看看", ""),
+        ("use foo\nwhy is it slow?", ""),
+    ],
+)
+def test_only_a_word_alone_is_taken_for_an_agent_s_name(text: str, names: str) -> None:
+    assert unknown_agent(text) == names
+
+
+@pytest.mark.parametrize(
+    ("who", "text", "line"),
+    [
+        (ANA, "@das use foo", "I know no agent of that name. Write one of `das`, `das-legacy`, `rds`"),
+        (WANG, "@das 改用 foo", "没有这个名称的智能体。请填写 `das`, `das-legacy`, `rds` 之一"),
+    ],
+)
+async def test_an_agent_nobody_knows_is_no_question(make_house: Any, who: str, text: str, line: str) -> None:
+    house = await make_house(rds=True)
+    await house.start()
+    ts = house.workspace.say(ANA, OPS, QUESTION)
+    await house.ended(1)
+    house.workspace.say(who, OPS, text, ts)
+    assert (await house.private_line(who, OPS)).text.startswith(line)
+    house.workspace.replay_event(-1)
+    await house.private_line(who, OPS)
+    await house.taken(1)
+
+
+async def test_what_may_answer_the_agent_goes_to_the_agent(make_house: Any) -> None:
+    """In a thread "use gh-ost" is a word to the agent; an agent is named with a mention, or where a thread begins."""
+    house = await make_house(rds=True)
+    await house.start()
+    ts = house.workspace.say(ANA, OPS, QUESTION)
+    await house.ended(1)
+    house.workspace.say(ANA, OPS, "use gh-ost", ts)
+    _, second = await house.ended(2)
+    assert second["text"] == "use gh-ost"
+    house.workspace.say(ANA, DM, "use gh-ost")
+    assert (await house.private_line(ANA, DM)).text.startswith("I know no agent of that name.")
+    await house.taken(2)

@@ -79,6 +79,11 @@ async def on_message(
     if is_welcome and (written := spelling.wanted_agent(question.text)):
         await _move(question, written, desk)
         return
+    # In a thread "use gh-ost" may be said to its agent: there only a mention makes it the wish for another.
+    is_wish = surface == "mention" or not event.get("thread_ts")
+    if is_welcome and is_wish and not paused and (written := spelling.unknown_agent(question.text)):
+        await _move(question, written, desk)
+        return
     event_id = str(body.get("event_id") or "")
     if paused and desk.resumes and is_welcome and await resuming.by_message(question, paused, event_id, desk):
         return

@@ -14,6 +14,11 @@ _MOVE = re.compile(
     r"((?:das-legacy|das)(?:\s+ag-\S+?)?|rds(?:\s+(?=\S*\d)[\w-]+)?)\s*[.!。！]?",
     re.I,
 )
+_MISNAMED = re.compile(
+    # One word of ASCII, and an id if any. More words, or these, are said to an agent.
+    r"(?:use\s+|(?:切换到|改用)\s*)((?!(?:it|this|that|them|these|those|both)\b)[a-z][\w-]*(?:\s+ag-\S*?)?)\s*[.!。！]?",
+    re.I | re.A,
+)
 _MARKUP = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
 """Whatever stands in angle brackets. People's own brackets arrive as entities, so this is always Slack's."""
 
@@ -36,6 +41,15 @@ def is_stop(text: str) -> bool:
 def wanted_agent(text: str) -> str:
     """The agent named ("rds", "das ag-abc") when the whole of what a person wrote is the wish to ask that one."""
     match = _MOVE.fullmatch(text)
+    return match[1] if match else ""
+
+
+def unknown_agent(text: str) -> str:
+    """What somebody takes for an agent's name ("foo"), when the whole of what they wrote is the wish to ask that one.
+
+    For what `wanted_agent` does not know.
+    """
+    match = _MISNAMED.fullmatch(text)
     return match[1] if match else ""
 
 
