@@ -275,6 +275,9 @@ def test_an_answer_beyond_all_messages_shows_its_end_and_is_a_file() -> None:
     assert "Goes on in the next message" in json.dumps(final[0]["blocks"])
     (file,) = draft.attachments()
     assert (file.name, file.title, file.text) == ("answer-0123-4567.md", "The whole answer", answer)
+    # What goes on brings them when it ends: in one reply they are there once.
+    draft.ending = Ending(State.PAUSED)
+    assert draft.attachments() == []
 
 
 def test_work_stands_above_while_running_and_below_when_done() -> None:
