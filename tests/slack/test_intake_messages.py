@@ -388,7 +388,9 @@ async def test_who_may_not_ask_and_talks_on_in_a_thread_is_told_once(make_house:
     await house.taken(1)
 
 
-async def test_a_thread_the_bot_opened_is_its_own_also_when_its_worker_died_before_noting_it(house: Any) -> None:
+async def test_a_thread_the_bot_opened_is_its_own_also_when_its_worker_died_before_noting_it(
+    house: Any,
+) -> None:
     root = await house.bot.worker._platform._client.web.chat_postMessage(channel=OPS, text="Ana asked: why?")
     house.workspace.say(ANA, OPS, "and is it safe?", root["ts"])
     await house.taken(1)
