@@ -29,6 +29,16 @@ from bot.upstream.backend import Ask
 from bot.upstream.errors import UpstreamError
 
 THREAD = Thread("T1", "C1", "1.0")
+_OF_THE_LIVING = (
+    "abandoned_entries",
+    "beat_all",
+    "end_waiting",
+    "finish",
+    "next_entries",
+    "open_thread",
+    "save",
+)
+"""What a killed worker does no more."""
 
 
 class HandLedBackend:
@@ -300,7 +310,7 @@ class Stage:
         async def gone(*_: object) -> None:
             await asyncio.Event().wait()
 
-        for runs_method in ("finish", "save", "beat_all", "open_thread", "end_waiting"):
+        for runs_method in _OF_THE_LIVING:
             setattr(worker._runs, runs_method, gone)
         setattr(worker._parts.slots, "free", gone)  # noqa: B010 (mypy takes no assignment to a method)
         tasks = list(worker._tasks)
