@@ -238,7 +238,13 @@ def test_ask_refuses_what_cannot_be_asked(
 def test_ask_interrupted_says_that_the_agent_may_go_on(with_das: dict[str, str], das: SimulatedDas) -> None:
     das.next_faults.append(Faults(silent_after=5))
     process = subprocess.Popen(
-        [*BOT, "ask", QUESTION], env=with_das, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*BOT, "ask", QUESTION],
+        env=with_das,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell lets what it starts in the background ignore Ctrl-C, and the tests may have been started so.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     tick = threading.Event()
     while not das.requests or das.requests[0].frames_sent < 5:
