@@ -2,22 +2,23 @@
 
 Slack counts calls per method and workspace: each has a lane (`bot.slack.lane`). Who waits for one is served by
 priority, then by who has waited longest, so that twenty answers get equal shares. A 429 closes exactly its lane.
-With a `SharedRates` all replicas draw on one rate as well; what is left of it for less urgent calls is smaller, so that
-no replica's growing text delays another's final state.
+With a `SharedRates` all of this holds for all replicas together: how a lane stands, whose call is next, and for how
+many answers to come a call is kept, is known to the store. This process's view of a lane is brought up to that with
+each call, and is what is left while the store is away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
 
 from bot import log
-from bot.slack.lane import PER_CHANNEL, Lane
+from bot.slack.lane import PER_CHANNEL, RECOVERY_SECONDS, SLOWER, SLOWEST, Lane
+from bot.slack.tally import Tally
+from bot.store.rates import Asked, SharedRates, Standing, Turn
 
 logger = log.get(__name__)
 
@@ -27,25 +28,8 @@ _YOUNG_SECONDS = 2.0
 """Seconds for which a tool that changed certainly goes before text."""
 _MOST_LANES = 500
 """Lanes kept before those at rest are dropped: every channel and direct message has one."""
-_MOST_OWNERS = 1_000
-_FORGOTTEN_SECONDS = 600.0
-"""The same for owners; who was not served for so long may as well be new. Not every owner is told to be forgotten."""
-
-
-class SharedRates(Protocol):
-    """The rates all replicas draw on; see `bot.store.rates`."""
-
-    async def ask(self, lane: str, interval: float, burst: float, *, reserve: bool) -> float:
-        """Seconds until a call may be made. It is counted when that is 0, and when it is reserved."""
-        ...
-
-    async def close(self, lane: str, seconds: float, burst: float) -> None:
-        """Nobody may call before `seconds` have passed, and then without the burst."""
-        ...
-
-    async def is_closed(self, lane: str) -> bool:
-        """Whether Slack's refusal still holds, also for what was reserved before it."""
-        ...
+_BEAT_SECONDS = 5.0
+"""How often the other replicas are told what lives here."""
 
 
 class Priority(IntEnum):
@@ -66,6 +50,9 @@ _MOST_KEPT = 0.7
 """The part of a burst that is kept at most, however many calls are expected: some agents think for minutes."""
 _LOOK_SECONDS = 0.2
 """Longest pause before a lane is looked at again: somebody more urgent may have come meanwhile."""
+_YIELD_SECONDS = 0.05
+"""The same while another replica's call goes first."""
+_LEAST_SECONDS = 0.001
 
 
 class ClosedError(Exception):
@@ -94,15 +81,16 @@ class _Queue:
     name: str
     method: str
     lane: Lane
-    reserved: float | None = None
-    """When the call reserved at the shared rate may be made."""
+    elsewhere: int = 0
+    """How many wait for it at other replicas."""
+    told: Priority | None = None
+    """The urgency of the call that the other replicas know to wait here."""
     waiters: list[_Waiter] = field(default_factory=list)
     pump: asyncio.Task[None] | None = None
 
     def is_at_rest(self, now: float) -> bool:
         """Whether a new one would do as well."""
-        is_idle = not self.waiters and self.pump is None and (self.reserved or now) <= now
-        return is_idle and self.lane.is_at_rest(now)
+        return not self.waiters and self.pump is None and self.lane.is_at_rest(now)
 
 
 class Budget:
@@ -120,12 +108,8 @@ class Budget:
         self._clock = clock
         self._sleep = sleep
         self._queues: dict[tuple[str, str], _Queue] = {}
-        self._served: dict[str, float] = {}
-        """By owner: when its last call was granted."""
-        self._users: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        """By method: the owners that live on it, and since when."""
-        self._expected: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        """By method: the owners that will need a call at once when their time comes, and since when."""
+        self._tally = Tally(clock)
+        self._beating: asyncio.Task[None] | None = None
         self._count = 0
 
     async def take(
@@ -141,7 +125,8 @@ class Budget:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = _Waiter(priority, owner, self._count, self._clock(), granted, may_leave)
         if self.shared is None and not queue.waiters and self._wait(queue, waiter) <= 0:
-            self._grant(queue, waiter)
+            queue.lane.spend(self._clock())
+            self._tally.serve(owner)
             return
         queue.waiters.append(waiter)
         if queue.pump is None:
@@ -161,58 +146,58 @@ class Budget:
         """Seconds that a call which is not urgent would wait now, as far as this process knows."""
         queue, now = self._queue(method, channel), self._clock()
         wait = queue.lane.wait(now, self._kept(queue, Priority.TEXT))
-        return wait + len(queue.waiters) * queue.lane.gap(now)
+        return wait + self._waiting(queue) * queue.lane.gap(now)
+
+    async def look(self, method: str) -> None:
+        """Learn how a method stands for all replicas, before a choice."""
+        if self.shared is None:
+            return
+        queue = self._queue(method, "")
+        self._stand(queue, await self.shared.look(queue.name))
+        if not self._tally.is_fresh(_BEAT_SECONDS):
+            await self._tell()
 
     def expect(self, method: str, owner: str) -> None:
         """An answer will need a call of this method at once: for its first words, or its end. One is kept for it."""
-        self._expected[method][owner] = self._clock()
+        self._tally.expect(method, owner)
+        self._beat()
 
     def met(self, method: str, owner: str) -> None:
         """What was expected has come."""
-        self._expected[method].pop(owner, None)
+        self._tally.met(method, owner)
 
     def join(self, method: str, owner: str) -> None:
         """An answer will live on this method."""
-        self._users[method][owner] = self._clock()
+        self._tally.join(method, owner)
+        self._beat()
 
     def leave(self, method: str, owner: str) -> None:
         """It does no longer."""
-        self._users[method].pop(owner, None)
+        self._tally.leave(method, owner)
 
     def turn(self, method: str, more: int = 0) -> float:
         """Seconds between two calls of one answer when all that live on the method, and so many more, take turns."""
-        gap = self._queue(method, "").lane.gap(self._clock())
-        return (self._alive(self._users[method]) + more) * gap
-
-    def _alive(self, owners: dict[str, float]) -> int:
-        """How many of them were heard of lately. An answer that another worker took over says no goodbye."""
-        oldest = self._clock() - _FORGOTTEN_SECONDS
-        for owner in [each for each, at in owners.items() if max(at, self._served.get(each, at)) < oldest]:
-            del owners[owner]
-        return len(owners)
+        return (self._tally.users(method) + more) * self._queue(method, "").lane.gap(self._clock())
 
     async def refused(self, method: str, channel: str, retry_after: float) -> None:
         """Slack answered 429: nobody calls this method until `retry_after` seconds have passed."""
         queue = self._queue(method, channel)
         queue.lane.refuse(self._clock(), retry_after)
-        for waiter in queue.waiters:
-            if waiter.may_leave and not waiter.granted.done():
-                waiter.granted.set_exception(ClosedError())
+        self._let_leave(queue)
         if self.shared:
-            await self.shared.close(queue.name, retry_after, queue.lane.burst)
+            rules = {"slower": SLOWER, "slowest": SLOWEST, "recovery": RECOVERY_SECONDS}
+            self._stand(queue, await self.shared.close(queue.name, retry_after, queue.lane.burst, **rules))
 
     def forget(self, owner: str) -> None:
         """An answer has ended: its share is free."""
-        self._served.pop(owner, None)
-        for owners in (*self._users.values(), *self._expected.values()):
-            owners.pop(owner, None)
+        self._tally.forget(owner)
 
     async def aclose(self) -> None:
         """End the tasks that serve who waits."""
-        pumps = [queue.pump for queue in self._queues.values() if queue.pump]
-        for pump in pumps:
-            pump.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
+        tasks = [task for task in (self._beating, *(queue.pump for queue in self._queues.values())) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _queue(self, method: str, channel: str) -> _Queue:
         key = (method, channel if method in PER_CHANNEL else "")
@@ -229,17 +214,20 @@ class Budget:
 
     def _waits_since(self, waiter: _Waiter) -> float:
         """When it began to wait; who asks thrice at once begins anew with each call."""
-        return max(waiter.since, self._served.get(waiter.owner, float("-inf")))
+        return max(waiter.since, self._tally.served(waiter.owner))
+
+    def _waiting(self, queue: _Queue) -> int:
+        return len(queue.waiters) + queue.elsewhere
 
     def _ageing(self, queue: _Queue, now: float) -> float:
         """Seconds after which text is as urgent as a tool: half a round, so that tools do not starve it."""
-        return min(_AGEING_SECONDS, max(_YOUNG_SECONDS, len(queue.waiters) * queue.lane.gap(now) / 2))
+        return min(_AGEING_SECONDS, max(_YOUNG_SECONDS, self._waiting(queue) * queue.lane.gap(now) / 2))
 
     def _urgency(self, queue: _Queue, waiter: _Waiter) -> Priority:
         now = self._clock()
         return waiter.urgency(now - self._waits_since(waiter), self._ageing(queue, now))
 
-    def _next(self, queue: _Queue) -> _Waiter:
+    def _next(self, queue: _Queue, but: _Waiter | None = None) -> _Waiter | None:
         # Everybody is looked at, a thousand perhaps: what is the same for all is found once.
         now = self._clock()
         ageing = self._ageing(queue, now)
@@ -248,14 +236,14 @@ class Budget:
             since = self._waits_since(waiter)
             return waiter.urgency(now - since, ageing), since, waiter.order
 
-        return min(queue.waiters, key=turn)
+        return min((waiter for waiter in queue.waiters if waiter is not but), key=turn, default=None)
 
     def _kept(self, queue: _Queue, urgency: Priority) -> float:
         """Calls of the burst that are out of reach for one of this urgency."""
         calls = queue.lane.burst / queue.lane.interval
         kept = _KEPT[urgency] * calls
         if urgency > Priority.FIRST_WORDS:
-            kept += self._alive(self._expected[queue.method])
+            kept += self._tally.expected(queue.method)
         return min(kept, _MOST_KEPT * calls)
 
     def _wait(self, queue: _Queue, waiter: _Waiter) -> float:
@@ -268,68 +256,102 @@ class Budget:
             else queue.lane.paced_wait(now, kept)
         )
 
-    def _grant(self, queue: _Queue, waiter: _Waiter) -> None:
-        now = self._clock()
-        queue.lane.spend(now)
-        self._served[waiter.owner] = now
-        if len(self._served) > _MOST_OWNERS:
-            oldest = now - _FORGOTTEN_SECONDS
-            self._served = {name: last for name, last in self._served.items() if last >= oldest}
+    async def _admitted(self, queue: _Queue, waiter: _Waiter) -> float:
+        """Seconds until the call may be asked for again; 0 when it may be made, and is counted."""
+        now, wait = self._clock(), self._wait(queue, waiter)
+        if self.shared is not None and (wait <= 0 or self._is_news(queue, waiter)):
+            urgency = self._urgency(queue, waiter)
+            turn = await self._ask(queue, self._asked(queue, waiter, urgency))
+            if turn is not None:
+                queue.elsewhere, queue.told = turn.waiting, None if turn.granted else urgency
+                self._stand(queue, turn.standing)
+                if turn.granted:
+                    return 0.0
+                yields = min(turn.after, _YIELD_SECONDS)
+                return max(
+                    yields, self._wait(queue, waiter) if waiter in queue.waiters else 0.0, _LEAST_SECONDS
+                )
+        if wait <= 0:
+            queue.lane.spend(now)
+        return wait
 
-    async def _shared_wait(self, queue: _Queue, waiter: _Waiter) -> float:
-        """Seconds until the shared rate lets this process's next call through; 0 means now.
-
-        A process holds one reservation at a time, so that replicas take turns. Who is urgent need not wait for it
-        while the shared burst lasts.
-        """
+    async def _ask(self, queue: _Queue, asked: Asked) -> Turn | None:
         assert self.shared is not None
-        now, urgency = self._clock(), self._urgency(queue, waiter)
-        gap = queue.lane.gap(now)
-        part = max(queue.lane.burst - self._kept(queue, urgency) * gap, gap)
-        if queue.reserved is not None and queue.reserved <= now:
-            queue.reserved = None
-            # Another replica may have been refused since: then the reservation is worth nothing.
-            if not await self.shared.is_closed(queue.name):
-                return 0.0
-        if queue.reserved is None:
-            wait = await self.shared.ask(queue.name, gap, part, reserve=True)
-            if wait > 0:
-                queue.reserved = now + wait
-            return wait
-        if urgency <= Priority.FIRST_WORDS:
-            wait = await self.shared.ask(queue.name, gap, part, reserve=False)
-            return min(wait, queue.reserved - now)
-        return queue.reserved - now
-
-    async def _shared_wait_safely(self, queue: _Queue, waiter: _Waiter) -> float:
         try:
-            return await self._shared_wait(queue, waiter)
+            return await self.shared.ask(queue.name, asked)
         except Exception:
             # Who waits here would wait for ever if this task ended; the lane's own pace is left.
             logger.exception("the shared budget failed", lane=queue.name)
-            return 0.0
+            return None
+
+    def _asked(self, queue: _Queue, waiter: _Waiter, urgency: Priority) -> Asked:
+        now, lane, kept = self._clock(), queue.lane, self._kept(queue, urgency)
+        after = (self._next(queue, but=waiter) if self._has_others(queue) else None) or waiter
+        return Asked(
+            gap=lane.gap(now),
+            usable=lane.usable(now, kept),
+            step=0.0 if urgency <= Priority.FIRST_WORDS else lane.step(now, kept),
+            rank=urgency,
+            waited=now - self._waits_since(waiter),
+            waiting=len(queue.waiters),
+            next_rank=self._urgency(queue, after),
+            next_waited=now - self._waits_since(after),
+        )
+
+    def _is_news(self, queue: _Queue, waiter: _Waiter) -> bool:
+        """Whether the others should know that this call waits: theirs are less urgent, perhaps, and would go first."""
+        urgency = self._urgency(queue, waiter)
+        is_known = queue.told is not None and queue.told <= urgency
+        return urgency is not Priority.TEXT and not is_known and self._has_others(queue)
+
+    def _has_others(self, queue: _Queue) -> bool:
+        return queue.elsewhere > 0 or self._tally.has_others
+
+    def _stand(self, queue: _Queue, standing: Standing | None) -> None:
+        """Take over how a lane stands for all; who would rather leave does when another replica was refused."""
+        if standing is None:
+            return
+        now, was_closed = self._clock(), queue.lane.closed_until
+        queue.lane.stand(now, standing)
+        if queue.lane.closed_until > max(now, was_closed + _LOOK_SECONDS):
+            self._let_leave(queue)
+
+    def _let_leave(self, queue: _Queue) -> None:
+        for waiter in queue.waiters:
+            if waiter.may_leave and not waiter.granted.done():
+                waiter.granted.set_exception(ClosedError())
+
+    def _beat(self) -> None:
+        """Tell the others what lives here, as long as anything does."""
+        if self.shared is not None and (self._beating is None or self._beating.done()):
+            self._beating = asyncio.create_task(self._keep_telling())
+
+    async def _keep_telling(self) -> None:
+        while await self._tell():
+            await self._sleep(_BEAT_SECONDS)
+
+    async def _tell(self) -> bool:
+        """Whether there was anything to tell."""
+        own = self._tally.own()
+        if self.shared is not None and (elsewhere := await self.shared.tell(own)) is not None:
+            self._tally.hear(elsewhere)
+        return bool(own)
 
     async def _serve(self, queue: _Queue) -> None:
         try:
             while queue.waiters:
-                # While nothing is left of the burst nobody has to be chosen.
+                # While nothing is left of the burst nobody has to be chosen, unless others are to know of it.
                 wait = queue.lane.wait(self._clock(), 0.0)
-                if wait <= 0:
-                    # Chosen at every look: somebody more urgent may have come meanwhile.
-                    waiter = self._next(queue)
-                    wait = self._wait(queue, waiter)
-                if wait <= 0 and self.shared:
-                    wait = await self._shared_wait_safely(queue, waiter)
-                    if wait <= 0 and queue.waiters:
-                        waiter = self._next(queue)
+                # Chosen at every look: somebody more urgent may have come meanwhile.
+                if (wait <= 0 or self._has_others(queue)) and (waiter := self._next(queue)):
+                    wait = await self._admitted(queue, waiter)
                 if wait > 0:
                     await self._sleep(min(wait, _LOOK_SECONDS))
-                    continue
-                if not queue.waiters:
-                    break
-                queue.waiters.remove(waiter)
-                if not waiter.granted.done():
-                    self._grant(queue, waiter)
-                    waiter.granted.set_result(None)
+                elif waiter := self._next(queue):
+                    # Perhaps another one: somebody more urgent may have come while the store was asked.
+                    queue.waiters.remove(waiter)
+                    if not waiter.granted.done():
+                        self._tally.serve(waiter.owner)
+                        waiter.granted.set_result(None)
         finally:
             queue.pump = None

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.store.rates import Standing
+
 PUBLISHED: dict[str, float] = {
     "chat.appendStream": 100,
     "chat.delete": 50,
@@ -42,11 +44,11 @@ SPREAD_SECONDS = 50.0
 first seconds is slow for the rest."""
 _LAST_PART = 8.0
 """When less than one such part of a burst is left, it is spent ever more slowly."""
-_SLOWER = 0.7
+SLOWER = 0.7
 """What a refusal leaves of the rate."""
-_SLOWEST = 0.25
+SLOWEST = 0.25
 """The least that refusals leave of it."""
-_RECOVERY_SECONDS = 600.0
+RECOVERY_SECONDS = 600.0
 """Seconds without a refusal in which the whole rate would come back; a single refusal is forgotten in three minutes."""
 
 
@@ -60,6 +62,7 @@ class Lane:
         arrival: GCRA's theoretical arrival time of the next call.
         closed_until: when Slack's last refusal ends.
         last: when the last call was made.
+        slowed: the part of the rate that was left by the last refusal.
     """
 
     interval: float
@@ -67,7 +70,7 @@ class Lane:
     arrival: float = float("-inf")
     closed_until: float = float("-inf")
     last: float = float("-inf")
-    _slowed: float = 1.0
+    slowed: float = 1.0
 
     @classmethod
     def of(cls, method: str, per_minute: float | None = None) -> Lane:
@@ -78,22 +81,29 @@ class Lane:
 
     def pace(self, now: float) -> float:
         """The part of its rate that it has now: less than 1 for a while after a refusal."""
-        return min(1.0, self._slowed + max(0.0, now - self.closed_until) / _RECOVERY_SECONDS)
+        return min(1.0, self.slowed + max(0.0, now - self.closed_until) / RECOVERY_SECONDS)
 
     def gap(self, now: float) -> float:
         """Seconds between calls in the long run, as it is now."""
         return self.interval / self.pace(now)
 
-    def wait(self, now: float, kept: float = 0.0) -> float:
-        """Seconds until a call may be made for which `kept` calls of the burst are out of reach."""
-        usable = max(0.0, self.burst - kept * self.gap(now))
-        return max(0.0, self.closed_until - now, self.arrival - usable - now)
+    def usable(self, now: float, kept: float) -> float:
+        """Seconds of the burst within reach of who has to leave `kept` calls of it."""
+        return max(0.0, self.burst - kept * self.gap(now))
 
-    def paced_wait(self, now: float, kept: float) -> float:
-        """The same for what is not urgent, which takes what it may of the burst little by little."""
+    def step(self, now: float, kept: float) -> float:
+        """Seconds that what is not urgent keeps from the call before, so that it spends a burst little by little."""
         left = self.burst - kept * self.gap(now) - max(0.0, self.arrival - now)
         spent = min(self.burst, _LAST_PART * max(0.0, left)) / SPREAD_SECONDS
-        return max(self.wait(now, kept), self.last + self.gap(now) / (1 + spent) - now)
+        return self.gap(now) / (1 + spent)
+
+    def wait(self, now: float, kept: float = 0.0) -> float:
+        """Seconds until a call may be made for which `kept` calls of the burst are out of reach."""
+        return max(0.0, self.closed_until - now, self.arrival - self.usable(now, kept) - now)
+
+    def paced_wait(self, now: float, kept: float) -> float:
+        """The same for what is not urgent."""
+        return max(self.wait(now, kept), self.last + self.step(now, kept) - now)
 
     def spend(self, now: float) -> None:
         """A call is made."""
@@ -103,9 +113,14 @@ class Lane:
     def refuse(self, now: float, seconds: float) -> None:
         """Slack refused a call for so long. Calls that were under way are refused as well, and count once."""
         if now >= self.closed_until:
-            self._slowed = max(_SLOWEST, self.pace(now) * _SLOWER)
+            self.slowed = max(SLOWEST, self.pace(now) * SLOWER)
         self.closed_until = max(self.closed_until, now + seconds)
         self.arrival = max(self.arrival, self.closed_until + self.burst)
+
+    def stand(self, now: float, standing: Standing) -> None:
+        """Take over how it stands for all replicas."""
+        self.arrival, self.last = now + standing.arrival, now + standing.last
+        self.closed_until, self.slowed = now + standing.closed_until, standing.slowed
 
     def is_at_rest(self, now: float) -> bool:
         """Whether a new lane would do as well."""

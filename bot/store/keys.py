@@ -65,6 +65,11 @@ def thread(thread: str) -> str:
     return f"{PREFIX}thread:{thread}"
 
 
+def same_words(digest: str) -> str:
+    """Sorted set: the runs that asked the same words in a session without a name, by when (seconds)."""
+    return f"{PREFIX}same-words:{digest}"
+
+
 def lease(thread: str) -> str:
     """String: the fencing token of the worker that works on a thread."""
     return f"{PREFIX}lease:{thread}"
@@ -76,13 +81,13 @@ def slot(agent: str, part: str) -> str:
 
 
 def rate(team: str, lane: str) -> str:
-    """String: a lane of Slack's budget, the arrival of its next call in theory. Lives as long as that matters."""
+    """Hash: a lane of Slack's budget, and who waits for it. Lives until it is as good as a new one."""
     return f"{PREFIX}rate:{team}:{lane}"
 
 
-def rate_closed(team: str, lane: str) -> str:
-    """String: there while a 429 of Slack holds for a lane."""
-    return f"{rate(team, lane)}:closed"
+def rate_told(team: str) -> str:
+    """Hash: by process, how many of its answers live on which method. Lives as long as that is believed."""
+    return f"{PREFIX}rate:{team}:told"
 
 
 def choices(team: str) -> str:

@@ -195,6 +195,15 @@ redis.call('HSET', thread, 'session_id', named, 'parent_id', parent)
 redis.call('PEXPIRE', thread, life)
 return 1
 
+-- name: note_words
+-- A run asks these words in a session that the service has yet to name.
+local asked = KEYS[1]
+local id, at, life = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+redis.call('ZREMRANGEBYSCORE', asked, '-inf', at - life / 1000)
+redis.call('ZADD', asked, at, id)
+redis.call('PEXPIRE', asked, life)
+return 1
+
 -- name: move
 -- The thread's next question goes to another agent, in a new session. The message that says so counts once.
 local thread, message = unpack(KEYS)
@@ -250,31 +259,106 @@ for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, life * 4) end
 return place
 
 -- name: rate
--- Slack's budget, a GCRA in milliseconds: how long to wait before a call. It is counted when that is 0, or when the
--- caller reserves it: who reserves first goes first, whichever replica is quicker to look.
-local arrival = KEYS[1]
-local interval, burst, reserve = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+-- One call of Slack's budget for a process, or how long until it may ask again. Of all that are due the most urgent one
+-- goes first, and of those who has waited longest, whichever replica is quicker to ask. One that does not come when it
+-- is due is waited for no longer than a process takes to look again.
+local lane, soon, grace, heard = KEYS[1], 20, 250, 5000
+local me, rank, waiting = ARGV[2], tonumber(ARGV[6]), tonumber(ARGV[8])
+local gap, usable, step, waited = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = math.max(tonumber(redis.call('GET', arrival) or '0'), now)
-local wait = math.max(due - burst - now, 0)
-if wait == 0 or reserve == '1' then
-  redis.call('SET', arrival, due + interval, 'PX', due + interval - now + 1000)
+local now = tonumber(ARGV[1]) or time[1] * 1000 + time[2] / 1000
+local flat, state, others, after = redis.call('HGETALL', lane), {}, 0, 0
+for i = 1, #flat, 2 do state[flat[i]] = flat[i + 1] end
+local arrival, last = tonumber(state.arrival or 0), tonumber(state.last or 0)
+local closed, slowed = tonumber(state.closed or 0), tonumber(state.slowed or 1)
+local ready, since = math.max(now, closed, arrival - usable, last + step), now - waited
+for name, told in pairs(state) do
+  local its_rank, its_since, its_ready, its_waiting, told_at = told:match('^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+  if its_rank and name ~= me then
+    local due, is_late = tonumber(its_ready), now > tonumber(its_ready) + grace
+    if not is_late and due <= now + soon then
+      local r, s = tonumber(its_rank), tonumber(its_since)
+      if r < rank or (r == rank and s < since) then after = math.max(after, due + grace - now) end
+    end
+    if is_late and now > told_at + heard then
+      redis.call('HDEL', lane, name)
+    else
+      others = others + its_waiting
+    end
+  end
 end
-return wait
+local granted = 0
+-- Half a millisecond is what the times lose on their way.
+if ready <= now + 0.5 and after == 0 then
+  granted, arrival, last, waiting = 1, math.max(now, arrival) + gap, now, waiting - 1
+  redis.call('HSET', lane, 'arrival', string.format('%.3f', arrival), 'last', string.format('%.3f', last))
+  -- Who is next here waits from now on.
+  rank, since = tonumber(ARGV[9]), now - ARGV[10]
+  ready = math.max(arrival - usable, last + step)
+end
+if waiting > 0 then
+  redis.call('HSET', lane, me, string.format('%d %.3f %.3f %d %.3f', rank, since, ready, waiting, now))
+else
+  redis.call('HDEL', lane, me)
+end
+redis.call('PEXPIRE', lane, math.ceil(math.max(arrival, closed, now) - now + 700000))
+local found = {granted, math.ceil(after * 1000), others}
+for i, value in ipairs({arrival - now, last - now, closed - now}) do found[i + 3] = math.floor(value * 1000) end
+found[7] = math.floor(slowed * 1000000)
+return found
+
+-- name: rate_look
+-- How a lane stands.
+local state = redis.call('HMGET', KEYS[1], 'arrival', 'last', 'closed', 'slowed')
+local time = redis.call('TIME')
+local now = tonumber(ARGV[1]) or time[1] * 1000 + time[2] / 1000
+local found = {}
+for i = 1, 3 do found[i] = math.floor((tonumber(state[i] or 0) - now) * 1000) end
+found[4] = math.floor(tonumber(state[4] or 1) * 1000000)
+return found
 
 -- name: rate_close
--- Slack answered 429: nobody calls for so long, and then without a burst.
-local arrival, closed = KEYS[1], KEYS[2]
-local seconds, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+-- Slack answered 429: nobody calls for so long, then without a burst, and more slowly for a while. What was refused
+-- together counts once.
+local lane = KEYS[1]
+local seconds, burst, slower, slowest, recovery = unpack(ARGV, 2)
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('SET', closed, '1', 'PX', math.max(seconds, redis.call('PTTL', closed), 1))
-local due = now + seconds + burst
-if due > tonumber(redis.call('GET', arrival) or '0') then
-  redis.call('SET', arrival, due, 'PX', seconds + burst + 1000)
+local now = tonumber(ARGV[1]) or time[1] * 1000 + time[2] / 1000
+local state = redis.call('HMGET', lane, 'arrival', 'last', 'closed', 'slowed')
+local arrival, last = tonumber(state[1] or 0), tonumber(state[2] or 0)
+local closed, slowed = tonumber(state[3] or 0), tonumber(state[4] or 1)
+if now >= closed then
+  local pace = math.min(1, slowed + (now - closed) / recovery)
+  slowed = math.max(tonumber(slowest), pace * slower)
 end
-return 0
+closed = math.max(closed, now + seconds)
+arrival = math.max(arrival, closed + burst)
+redis.call('HSET', lane, 'arrival', string.format('%.3f', arrival), 'closed', string.format('%.3f', closed))
+redis.call('HSET', lane, 'slowed', string.format('%.6f', slowed))
+redis.call('PEXPIRE', lane, math.ceil(arrival - now + recovery))
+local found = {}
+for i, value in ipairs({arrival - now, last - now, closed - now}) do found[i] = math.floor(value * 1000) end
+found[4] = math.floor(slowed * 1000000)
+return found
+
+-- name: rate_tell
+-- A process tells how many of its answers live on which method; what the others told, if they still live.
+local told = KEYS[1]
+local me, counts, life = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local time = redis.call('TIME')
+local now = tonumber(ARGV[1]) or time[1] * 1000 + time[2] / 1000
+if counts == '' then redis.call('HDEL', told, me) else redis.call('HSET', told, me, math.floor(now) .. ' ' .. counts) end
+redis.call('PEXPIRE', told, life)
+local flat, found = redis.call('HGETALL', told), {}
+for i = 1, #flat, 2 do
+  local at, others = flat[i + 1]:match('^(%d+) (.*)$')
+  if now > at + life then
+    redis.call('HDEL', told, flat[i])
+  elseif flat[i] ~= me then
+    found[#found + 1] = others
+  end
+end
+return found
 
 -- name: stop_target
 -- The run that a message "stop" means: the one under way when it was first seen, if its author may stop that, else

@@ -230,9 +230,9 @@ async def test_the_pump_begins_again_after_a_rest(time: Time, budget: Budget) ->
 
 async def test_who_has_ended_is_forgotten(budget: Budget) -> None:
     await budget.take(UPDATE, "C", Priority.TEXT, "o")
-    assert "o" in budget._served
+    assert budget._tally.served("o") == budget._clock()
     budget.forget("o")
-    assert not budget._served
+    assert budget._tally.served("o") < 0
 
 
 async def test_closing_ends_the_pumps(time: Time, budget: Budget) -> None:
@@ -369,105 +369,11 @@ async def test_an_answer_that_says_no_goodbye_is_forgotten(time: Time, budget: B
     assert budget._kept(budget._queue(UPDATE, "C"), Priority.TOOL) < 2
 
 
-class Shared:
-    """The rate all replicas draw on, as `bot.store.rates` keeps it, on the test's clock."""
-
-    def __init__(self, time: Time) -> None:
-        self._time = time
-        self._arrival: dict[str, float] = {}
-        self._closed: dict[str, float] = {}
-
-    async def ask(self, lane: str, interval: float, burst: float, *, reserve: bool) -> float:
-        now = self._time.now
-        due = max(self._arrival.get(lane, now), now)
-        wait = max(0.0, due - burst - now)
-        if wait == 0 or reserve:
-            self._arrival[lane] = due + interval
-        return wait
-
-    async def close(self, lane: str, seconds: float, burst: float) -> None:
-        self._closed[lane] = self._time.now + seconds
-        self._arrival[lane] = max(self._arrival.get(lane, 0), self._time.now + seconds + burst)
-
-    async def is_closed(self, lane: str) -> bool:
-        return self._closed.get(lane, 0) > self._time.now
-
-
-@pytest.fixture
-def replicas(time: Time) -> list[Budget]:
-    shared = Shared(time)
-    return [Budget(clock=time.clock, sleep=time.sleep, shared=shared) for _ in range(3)]
-
-
-async def test_replicas_together_keep_to_one_rate_and_share_it(time: Time, replicas: list[Budget]) -> None:
-    taken: list[tuple[float, int]] = []
-
-    async def ask(number: int) -> None:
-        while True:
-            await replicas[number].take(UPDATE, "C", Priority.TEXT, "o")
-            taken.append((time.now, number))
-
-    tasks = [asyncio.create_task(ask(number)) for number in range(3)]
-    await time.pass_(300)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    rate = PUBLISHED[UPDATE] * SHARE / 60
-    assert 0.9 * 300 * rate <= len(taken) <= (300 + Lane.of(UPDATE).burst) * rate + 1
-    counts = [sum(number == each for _, each in taken) for number in range(3)]
-    assert min(counts) > 0.9 * max(counts)
-
-
-async def test_a_final_state_does_not_wait_for_the_text_of_other_replicas(
-    time: Time, replicas: list[Budget]
-) -> None:
-    async def ask() -> None:
-        while True:
-            await replicas[0].take(UPDATE, "C", Priority.TEXT, "busy")
-
-    busy = asyncio.create_task(ask())
-    await time.pass_(60)
-    final = asyncio.create_task(replicas[1].take(UPDATE, "C", Priority.FINAL, "other"))
-    await settle()
-    assert final.done()
-    busy.cancel()
-    await asyncio.gather(busy, return_exceptions=True)
-
-
-async def test_a_refusal_closes_the_lane_for_all_replicas(time: Time, replicas: list[Budget]) -> None:
-    await replicas[0].refused(UPDATE, "C", 20)
-    waiting = asyncio.create_task(replicas[1].take(UPDATE, "C", Priority.FINAL, "o"))
-    await time.pass_(19)
-    assert not waiting.done()
-    await time.pass_(2)
-    assert waiting.done()
-
-
-async def test_a_refusal_undoes_what_other_replicas_had_reserved(time: Time, replicas: list[Budget]) -> None:
-    taken: list[float] = []
-
-    async def ask(replica: Budget) -> None:
-        while True:
-            await replica.take(UPDATE, "C", Priority.TEXT, "o")
-            taken.append(time.now)
-
-    tasks = [asyncio.create_task(ask(replica)) for replica in replicas]
-    await time.pass_(60)
-    refused_at = time.now
-    await replicas[0].refused(UPDATE, "C", 30)
-    await time.pass_(60)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert not [at for at in taken if refused_at < at < refused_at + 30]
-    assert [at for at in taken if at > refused_at + 30]
-
-
 async def test_channels_and_people_of_long_ago_take_no_memory(time: Time, budget: Budget) -> None:
     for number in range(5_000):
         await budget.take(POST, f"C{number}", Priority.TOOL, f"U{number}")
         time.now += 1
-    assert len(budget._queues) <= 500 and len(budget._served) <= 1_001
+    assert len(budget._queues) <= 500 and len(budget._tally._served) <= 1_001
 
 
 async def test_a_lane_that_matters_is_not_dropped(time: Time, budget: Budget) -> None:
@@ -476,14 +382,3 @@ async def test_a_lane_that_matters_is_not_dropped(time: Time, budget: Budget) ->
         await budget.take(POST, f"C{number}", Priority.TOOL, "o")
     time.now += 59
     assert not budget.is_free(POST, "closed")
-
-
-async def test_a_fault_of_the_shared_rate_leaves_nobody_waiting(time: Time) -> None:
-    class Broken(Shared):
-        async def ask(self, lane: str, interval: float, burst: float, *, reserve: bool) -> float:
-            raise RuntimeError("a bug")
-
-    budget = Budget(clock=time.clock, sleep=time.sleep, shared=Broken(time))
-    calls = [asyncio.create_task(budget.take(UPDATE, "C", Priority.FINAL, "o")) for _ in range(3)]
-    await time.pass_(10)
-    assert all(call.done() for call in calls)

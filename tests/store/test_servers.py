@@ -22,7 +22,7 @@ from bot.store import connection, keys
 from bot.store.address import parse
 from bot.store.connection import connect, open_store
 from bot.store.primary import SLOT, Primary
-from bot.store.rates import SharedRates
+from bot.store.rates import Asked, SharedRates
 from bot.store.runs import Runs
 from bot.store.sessions import Agent, Sessions
 from bot.store.slots import Kind, Slots
@@ -86,7 +86,8 @@ async def everything(redis: Redis) -> None:
     assert await slots.ask(kind, "b") == 1
     await slots.free(kind, "a")
     assert await slots.ask(kind, "b") == 0
-    assert await SharedRates(redis, "T1").ask("chat.update", 1.0, 1.0, reserve=False) == 0
+    turn = await SharedRates(redis, "T1").ask("chat.update", Asked(1.0, 1.0, 0.0, 0, 0.0, 1))
+    assert turn and turn.granted
 
 
 async def test_everything_works_and_a_killed_primary_is_followed(redis: Redis, servers: Replicated) -> None:

@@ -13,7 +13,7 @@ from bot.model.question import Question, Thread
 from bot.model.run import Run, State
 from bot.store import connection, keys
 from bot.store.connection import connect, reason
-from bot.store.rates import SharedRates
+from bot.store.rates import Asked, SharedRates
 from bot.store.runs import Lease, Runs
 from bot.store.sessions import Agent, Sessions
 from bot.store.slots import Kind, Slots
@@ -71,7 +71,8 @@ async def test_a_full_server_takes_nothing_in_and_lets_what_it_has_end(runs: Run
     assert await slots.ask(kind, "a") == 0
     assert await slots.ask(kind, "b") == 1
     await slots.free(kind, "a")
-    assert await SharedRates(redis, "T1").ask("chat.update", 1.0, 1.0, reserve=True) == 0
+    turn = await SharedRates(redis, "T1").ask("chat.update", Asked(1.0, 1.0, 0.0, 0, 0.0, 1))
+    assert turn and turn.granted
     run.asked_at, run.state, run.shown = 7.0, State.RUNNING, "x" * 10_000
     run.session_id = session.session_id
     await runs.save(lease, run)

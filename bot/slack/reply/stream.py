@@ -109,6 +109,7 @@ class Streams:
         # It waits behind another question, perhaps for long, and whoever answers it then knows of no stream.
         if self._draft.progress.doing == "waiting_thread":
             return None
+        await budget.look(START)
         if not budget.is_free(START, self._line.channel, Priority.FIRST_WORDS):
             return None
         # Streams and updates have a budget each; whoever comes joins the one whose turns are shorter then.
