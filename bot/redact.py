@@ -13,7 +13,8 @@ from collections.abc import Iterable
 HIDDEN = "[hidden]"
 
 _NAME = (
-    r"(?:access[\s_-]?key[\s_-]?secret|access[\s_-]?key(?:[\s_-]?id)?|secret[_-]?key|client[_-]?secret"
+    # The first letters of all of them: most places in a text are done with at one look.
+    r"(?=[acprs口密])(?:access[\s_-]?key[\s_-]?secret|access[\s_-]?key(?:[\s_-]?id)?|secret[_-]?key|client[_-]?secret"
     r"|security[_-]?token"
     r"|sts[_-]?token|api[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|private[_-]?key"
     r"|signing[_-]?secret|password|passwd|passphrase|pwd|secret|口令|密码)"
@@ -35,32 +36,41 @@ LONE_WORD = re.compile(r"^([\s>*+`\"'-]{0,20})([\x21-\x7e]{4,256})\s*$")
 """A line of one word, apart from what quotes it or makes it a list."""
 _CLOSE_BEHIND = 200
 """Characters behind a key's id in which its secret is looked for."""
-_RULES: list[tuple[re.Pattern[str], str]] = [
-    (KEY_ID, HIDDEN),
-    (re.compile(r"\bCAIS[A-Za-z0-9+/=_-]{60,}"), HIDDEN),
+_NAMED = ("key", "secret", "token", "pass", "pwd", "口令", "密码")
+_RULES: list[tuple[tuple[str, ...], re.Pattern[str], str]] = [
+    (("ltai", "sts."), KEY_ID, HIDDEN),
+    (("cais",), re.compile(r"\bCAIS[A-Za-z0-9+/=_-]{60,}"), HIDDEN),
     # Slack tokens and hook URLs.
-    (re.compile(r"x(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}", re.I), HIDDEN),
-    (re.compile(r"https?://hooks\.slack(?:-gov)?\.com/[^\s\"'<>)]+", re.I), HIDDEN),
-    (re.compile(r"https?://oapi\.dingtalk\.com/robot/send\?[^\s\"'<>)]+", re.I), HIDDEN),
+    (("xox", "xapp"), re.compile(r"x(?:ox[a-z]|app)-[A-Za-z0-9-]{8,}", re.I), HIDDEN),
+    (("slack",), re.compile(r"https?://hooks\.slack(?:-gov)?\.com/[^\s\"'<>)]+", re.I), HIDDEN),
+    (("talk",), re.compile(r"https?://oapi\.dingtalk\.com/robot/send\?[^\s\"'<>)]+", re.I), HIDDEN),
     # Other well-known shapes.
-    (re.compile(r"AKIA[0-9A-Z]{16}"), HIDDEN),
-    (re.compile(r"gh[pousr]_[A-Za-z0-9]{20,}"), HIDDEN),
-    (re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"), HIDDEN),
+    (("akia",), re.compile(r"AKIA[0-9A-Z]{16}"), HIDDEN),
+    (("gh",), re.compile(r"gh[pousr]_[A-Za-z0-9]{20,}"), HIDDEN),
     (
+        ("eyj",),
+        re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"),
+        HIDDEN,
+    ),
+    (
+        ("-----",),
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
         HIDDEN,
     ),
     # user:password@host in a URL: the user may stay.
     (
+        ("@",),
         re.compile(r"(?i)([a-z0-9+.-]{1,20}://[^\s:/@\"'<>]{0,128}):[^\s@\"'<>]{1,256}@"),
         rf"\1:{HIDDEN}@",
     ),
     (
+        ("author",),
         re.compile(r"(?i)(authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?:[a-z0-9-]{2,32}\s+)?[^\s\"']{4,}"),
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
+    (("bearer",), re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
     (
+        ("dent",),
         re.compile(
             r"(?i)(\bidentified\s+(?:with\s+\S{1,64}\s+)?by\s+(?:password\s+)?)('[^'\n]*'?|\"[^\"\n]*\"?)"
         ),
@@ -68,6 +78,7 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
     ),
     # name = value, name: "value", "name": "value". A value cut off by the end of the text is hidden too.
     (
+        _NAMED,
         re.compile(
             rf"(?i)({_NAME}\\?[\"'`*]{{0,3}}(?:\s+is|是|为)?\s{{0,3}}(?:=>|[:=：])[*]{{0,2}}\s{{0,3}})"
             rf"(?![\s*]){_NO_SECRET}"
@@ -77,12 +88,14 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
     ),
     # "the password is hunter2": in a sentence only what has a digit or a sign in it looks like one.
     (
+        _NAMED,
         re.compile(
             rf"(?i)({_NAME}[\"'`*]{{0,3}}\s{{1,3}}(?:is|was)\s{{1,3}})(?=[^\s\d]{{0,64}}[\d!#$%^&*@])[^\s\"'`]+"
         ),
         rf"\1{HIDDEN}",
     ),
     (
+        ("口令", "密码"),
         re.compile(
             rf"((?:口令|密码)[\"'`*]{{0,3}}\s{{0,3}}[是为]\s{{0,3}}[\"'`]?){_NO_SECRET}[\x21-\x26\x28-\x7e]{{4,}}"
         ),
@@ -90,12 +103,16 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
     ),
     # mysql -pSECRET, redis-cli -a SECRET, curl -u user:SECRET.
     (
+        ("mysql",),
         re.compile(r"(?i)(\bmysql(?:dump|admin)?\b[^\n]{0,200}?\s-p)(?=\S)(?!assword)[^\s'\"]+"),
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"(?i)(\bredis-cli\b[^\n]{0,200}?\s-a\s+)\S+"), rf"\1{HIDDEN}"),
-    (re.compile(r"(?i)(\bcurl\b[^\n]{0,200}?\s-u\s*[^\s:]+:)\S+"), rf"\1{HIDDEN}"),
+    (("-cl",), re.compile(r"(?i)(\bredis-cli\b[^\n]{0,200}?\s-a\s+)\S+"), rf"\1{HIDDEN}"),
+    (("curl",), re.compile(r"(?i)(\bcurl\b[^\n]{0,200}?\s-u\s*[^\s:]+:)\S+"), rf"\1{HIDDEN}"),
 ]
+"""Words of which one is in a text, its case folded, wherever the pattern matches; the pattern; what stands there
+instead. Most texts hold none of the words, and looking for them is quick: 35 µs instead of 1 ms for 1,700 characters of
+SQL. Where a pattern ignores case its words have no i: the Turkish ones match it too, and fold to something else."""
 
 
 _extra: list[re.Pattern[str]] = []
@@ -120,8 +137,10 @@ def redact(text: str) -> str:
         text = extra.sub(HIDDEN, text)
     if "LTAI" in text or "STS." in text:
         text = _without_partners(text)
-    for pattern, replacement in _RULES:
-        text = pattern.sub(replacement, text)
+    folded = text.casefold()
+    for signs, pattern, replacement in _RULES:
+        if any(sign in folded for sign in signs):
+            text = pattern.sub(replacement, text)
     return text
 
 
