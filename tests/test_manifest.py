@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import yaml
 
@@ -106,7 +106,7 @@ def test_socket_mode_and_no_address(manifest: dict[str, Any]) -> None:
 @pytest.mark.skipif(not DATA.is_dir(), reason="the official schema is not on this machine")
 def test_the_official_schema(manifest: dict[str, Any]) -> None:
     schema = json.loads((DATA / "manifest.schema.json").read_text("utf-8"))
-    jsonschema.Draft7Validator(schema).validate(manifest)
+    jsonschema_rs.Draft7Validator(schema).validate(manifest)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the list of methods is not on this machine")

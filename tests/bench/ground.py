@@ -18,6 +18,7 @@ from bot.demo.workspace.cast import TEAM_ID
 from bot.demo.workspace.errors import SlackError
 from bot.demo.workspace.messages import Message
 from bot.demo.workspace.rates import Rates
+from bot.demo.workspace.state import Call as Record
 from bot.demo.workspace.state import State
 from bot.demo.workspace.web_api import METHODS
 from bot.model.question import Question, Thread
@@ -86,6 +87,7 @@ class Slack(SlackClient):
         await asyncio.sleep(there)
         call = Call(method, arguments, now(), "ok")
         self.calls.append(call)
+        self.state.calls.append(Record(method, arguments, call.at))
         fault = self.faults[method].popleft() if self.faults[method] else Fault()
         wait = fault.retry_after or self._rates.take(method, str(arguments.get("channel", "")))
         if wait:

@@ -21,6 +21,7 @@ from bot.demo.workspace import Message, Workspace
 from bot.slack.reply.line import METADATA_TYPE
 from bot.slack.words import say
 from bot.store import keys
+from tests.judges.panel import judge_calls
 
 TOKEN = re.compile(r"rm-chaos(\d{4})")
 """The instance a question is about: its own, so that it is known again wherever it appears."""
@@ -207,6 +208,11 @@ def check(evidence: Evidence) -> list[Violation]:
         found += _check_question(evidence, asked, replies, roots)
     found += [Violation("files once", f"{n} of {run_id}") for run_id, n in files.items() if n > 1]
     return [*found, *_check_order(evidence)]
+
+
+def check_calls(workspace: Workspace) -> list[Violation]:
+    """What the judges of messages find wrong with all that was sent; for the end, as it takes a while."""
+    return [Violation("every message is well-formed", problem) for problem in judge_calls(workspace.calls)]
 
 
 def _check_question(

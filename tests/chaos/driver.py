@@ -22,6 +22,7 @@ from tests.chaos.check import (
     Violation,
     acked_at,
     check,
+    check_calls,
     is_running,
     outcomes,
     read_store,
@@ -113,7 +114,7 @@ class Driver:
         quiet_after = now() - last
         await asyncio.sleep(_STILL_SECONDS)
         evidence = await self._evidence()
-        violations = violations or self._judge(evidence)
+        violations = violations or self._judge(evidence) or check_calls(evidence.workspace)
         return Outcome(
             seed=self._ground.options.seed,
             asked=len(self._asked),

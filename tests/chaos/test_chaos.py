@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bot.demo.das import Received
-from bot.demo.workspace import Workspace
+from bot.demo.workspace import Call, Workspace
 from bot.demo.workspace.delivery import Attempt, Delivery
 from bot.demo.workspace.messages import Version, posted_by_app
 from bot.model import event as ev
@@ -27,7 +27,16 @@ from bot.slack.words import say
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.chaos.check import Asked, Evidence, Generated, check, ending, is_running, token  # noqa: E402
+from tests.chaos.check import (  # noqa: E402
+    Asked,
+    Evidence,
+    Generated,
+    check,
+    check_calls,
+    ending,
+    is_running,
+    token,
+)
 from tests.chaos.plan import draw  # noqa: E402
 
 SEED = 2026
@@ -217,6 +226,13 @@ def test_the_judge_reads_replies_as_they_are_laid_out(state: State, language: La
 
 def test_the_judge_finds_nothing_where_nothing_is_wrong(evidence: Evidence) -> None:
     assert check(evidence) == []
+
+
+@pytest.mark.bad_calls
+def test_the_judge_sees_a_message_that_is_not_well_formed(evidence: Evidence) -> None:
+    assert check_calls(evidence.workspace) == []
+    evidence.workspace.calls.append(Call("chat.update", {"text": "x", "blocks": [{"type": "banner"}]}, 0.0))
+    assert check_calls(evidence.workspace)
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,17 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.demo.workspace import NO_LIMITS, Workspace
 from tests.absent import absent
+from tests.judges.watch import IsJudged
 
 JS = Path(__file__).parent / "js"
 BUILD = Path(__file__).parents[2] / "build"
 NPM_TIMEOUT_S = 55
+
+
+@pytest.fixture
+def is_judged(is_judged: IsJudged) -> IsJudged:
+    """Here bad calls are made to see the workspace refuse them: what it lets pass must be good."""
+    return lambda call: is_judged(call) and bool(call.response.get("ok"))
 
 
 class FakeTime:

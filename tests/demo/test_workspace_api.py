@@ -132,6 +132,7 @@ async def test_a_workspace_may_not_know_a_kind_of_block_yet(
     assert (await client.chat_postMessage(channel=CHANNEL, text="x", blocks=[fold]))["ok"]
 
 
+@pytest.mark.bad_calls
 async def test_long_texts_are_cut_when_posted_and_refused_when_updated(client: AsyncWebClient) -> None:
     posted = await client.chat_postMessage(channel=CHANNEL, text="x" * 40_001)
     assert len(posted["message"]["text"]) == 40_000

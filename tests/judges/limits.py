@@ -50,7 +50,7 @@ TASK_STATUSES = CARD_STATUSES | {"pending"}
 
 
 def judge(payload: Json) -> list[str]:
-    """What is beyond a limit in the arguments of a call that writes a message or opens a view."""
+    """What is beyond a limit in the arguments of a call that writes a message or opens a view, of the right shape."""
     return [*_message(payload), *_chunks(payload.get("chunks") or []), *_view(payload.get("view") or {})]
 
 
@@ -68,6 +68,8 @@ def _message(payload: Json) -> Iterator[str]:
         size = len(json.dumps(metadata, ensure_ascii=False).encode())
         yield from _within("metadata bytes", size, "/metadata")
     yield from _all_blocks(blocks, "/blocks")
+    for number, attachment in enumerate(payload.get("attachments") or []):
+        yield from _all_blocks(attachment.get("blocks") or [], f"/attachments/{number}/blocks")
 
 
 def _chunks(chunks: list[Json]) -> Iterator[str]:

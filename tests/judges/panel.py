@@ -8,13 +8,17 @@ from tests.judges import limits, schema, sdk
 
 Json = dict[str, Any]
 
-JUDGES = {"schema": schema.judge, "sdk": sdk.judge, "limits": limits.judge}
 WRITING = ("chat.", "views.", "files.completeUploadExternal")
 
 
 def judge(payload: Json) -> list[str]:
     """What any judge finds wrong with the arguments of a call, with the judge's name before it."""
-    return [f"{name}: {problem}" for name, one in JUDGES.items() for problem in one(payload)]
+    problems = [f"schema: {problem}" for problem in schema.judge(payload)]
+    misshapen = bool(problems)
+    problems += [f"sdk: {problem}" for problem in sdk.judge(payload)]
+    if not misshapen:  # The table reads only what has its shape.
+        problems += [f"limits: {problem}" for problem in limits.judge(payload)]
+    return problems
 
 
 def judge_calls(calls: Iterable[Call]) -> list[str]:

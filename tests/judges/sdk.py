@@ -8,6 +8,8 @@ from slack_sdk.models.basic_objects import JsonObject
 from slack_sdk.models.blocks import Block, TaskCardBlock
 from slack_sdk.models.messages.chunk import Chunk
 
+from tests.judges.places import block_lists
+
 Json = dict[str, Any]
 
 # Fields the SDK keeps as they came although they are blocks of their own.
@@ -15,9 +17,8 @@ _UNPARSED = ("details", "output", "rich_text_title")
 
 
 def judge(payload: Json) -> list[str]:
-    """What is wrong with the `blocks`, `chunks` and `view` of a call's arguments; empty when nothing is."""
-    view = payload.get("view") or {}
-    problems = [*_blocks(payload.get("blocks"), "/blocks"), *_blocks(view.get("blocks"), "/view/blocks")]
+    """What is wrong with the blocks and chunks of a call's arguments; empty when nothing is."""
+    problems = [problem for blocks, at in block_lists(payload) for problem in _blocks(blocks, at)]
     for number, chunk in enumerate(payload.get("chunks") or []):
         at = f"/chunks/{number}"
         problems += _parsed(Chunk.parse, chunk, at)

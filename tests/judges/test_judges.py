@@ -110,6 +110,7 @@ GOOD: list[Json] = [
     {"chunks": [update(sources=[{"type": "url", "url": "https://example.com", "text": "x"}])]},
     {"chunks": [chunk("blocks", blocks=[section(), actions(button())])], "blocks": [feedback()]},
     {"view": {"type": "modal", "title": plain(), "blocks": [section()]}},
+    {"text": "x", "attachments": [{"color": "#ffffff", "blocks": [section()]}]},
 ]
 
 
@@ -142,6 +143,11 @@ WRONG_SHAPE: list[Json] = [
     {"chunks": [update(status="done")]},
     {"chunks": [chunk("blocks", blocks=[{"type": "header"}])]},
     {"view": {"blocks": [{"type": "header"}]}},
+    {"attachments": [{"blocks": [{"type": "header"}]}]},
+    {"blocks": json.dumps([section()])},
+    {"blocks": ["section"]},
+    {"chunks": chunk("markdown_text", text="x")},
+    {"chunks": [chunk("blocks", blocks=section())]},
 ]
 
 
@@ -173,6 +179,7 @@ FOR_THE_SDK: list[Json] = [
     {"chunks": [chunk("plan_update", title="x", icon="y")]},
     {"chunks": [chunk("blocks", blocks=[section("x" * 3_001)])]},
     {"view": {"blocks": [section("x" * 3_001)]}},
+    {"attachments": [{"blocks": [section("x" * 3_001)]}]},
 ]
 
 
@@ -232,6 +239,7 @@ BEYOND: list[tuple[Json, str]] = [
     ({"chunks": [update(status="done")]}, "no status of a task"),
     ({"chunks": [chunk("blocks", blocks=[section()] * 26)] * 2}, "blocks: 52"),
     ({"chunks": [chunk("blocks", blocks=[section("x" * 3_001)])]}, "section text: 3001"),
+    ({"attachments": [{"blocks": [section("x" * 3_001)]}]}, "section text: 3001"),
     ({"view": {"blocks": [section()] * 101}}, "view blocks: 101"),
     ({"view": {"title": plain("x" * 25)}}, "title of a view: 25"),
     ({"view": {"private_metadata": "x" * 3_001}}, "private_metadata: 3001"),
@@ -255,6 +263,18 @@ def test_a_workspaces_calls_are_judged_by_what_they_wrote() -> None:
     calls = [Call("chat.update", bad, 0.0), Call("conversations.replies", bad, 0.0)]
     found = panel.judge_calls(calls)
     assert len(found) == 2 and all(line.startswith("chat.update: s") for line in found)
+
+
+def test_of_a_wrong_part_deep_in_a_union_the_place_is_told() -> None:
+    payload = message(
+        container(section(), rich({"type": "rich_text_section", "elements": [{"type": "text"}]}))
+    )
+    assert any(line.startswith("/blocks/0/child_blocks/1/elements/0") for line in schema.judge(payload))
+
+
+def test_what_has_the_wrong_shape_is_not_measured_but_found_wrong() -> None:
+    assert panel.judge(message({"type": "context", "elements": "x"}))
+    assert panel.judge(message(container() | {"child_blocks": ["x"]}))
 
 
 def test_the_schema_carries_the_notice_of_what_it_was_made_from() -> None:
