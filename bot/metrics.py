@@ -47,7 +47,8 @@ Info("das_bot_build", "Which das-bot this is.", registry=REGISTRY).info({"versio
 
 QUESTIONS = Counter(
     "das_bot_questions",
-    "Questions that came in, by surface and by what became of them: accepted, duplicate, full, crowded, decided.",
+    "Questions that came in, by surface and by what became of them: accepted, duplicate, full, crowded, decided, "
+    "refused (for whom or where, for want of words or budget, or too long).",
     ["surface", "verdict"],
     registry=REGISTRY,
 )

@@ -49,6 +49,17 @@ async def test_a_question_and_its_answer(make_house: Any) -> None:
     assert set(gained.values()) == {1}, gained
 
 
+async def test_who_is_refused_is_counted_once(house: Any) -> None:
+    before = total("das_bot_questions_total", verdict="refused")
+    house.workspace.say("U0OLAF0001", "C0SHARED01", "@das why is rm-bp1demo0001 slow?")
+    await house.private_line("U0OLAF0001", "C0SHARED01")
+    house.workspace.replay_event(0)
+    house.workspace.say(ANA, OPS, "@das")
+    await house.private_line(ANA, OPS)
+    await house.workspace.command("U0OLAF0001", "C0SHARED01", "/das-ask", "why?")
+    assert total("das_bot_questions_total", verdict="refused") - before == 3
+
+
 @pytest.mark.parametrize(
     ("fault", "results"),
     [

@@ -8,6 +8,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncApp
 
+from bot import metrics
 from bot.model.question import Language, Question
 from bot.model.run import Run
 from bot.slack.access import Visit
@@ -138,6 +139,7 @@ async def _again(click: Click | None, desk: Desk) -> None:
     # One run is asked again once; what comes of it has a button of its own. So a double click is one question.
     question = replace(asked, ts=f"again-{run.id}", user=click.user, user_team=click.team, surface="again")
     if spent := await desk.spent(question, click.language):
+        metrics.QUESTIONS.labels(question.surface, "refused").inc()
         click.say(spent)
         return
     accepted = await desk.runs.accept(question)

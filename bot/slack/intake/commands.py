@@ -14,7 +14,7 @@ from typing import Any
 from redis import exceptions
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot import log
+from bot import log, metrics
 from bot.model.question import Question, Thread, language_of
 from bot.slack.access import Visit
 from bot.slack.intake import agent_command, usage_command
@@ -117,6 +117,7 @@ async def _take(command: dict[str, Any], text: str, desk: Desk) -> str:
         backend=_service(command),
     )
     if refused := await desk.objection(question, visit):
+        metrics.QUESTIONS.labels(question.surface, "refused").inc()
         return refused
     try:
         async with asyncio.timeout(_ACCEPT_SECONDS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bot import log
+from bot import log, metrics
 from bot.model.question import MAX_QUESTION, Language, Question, language_of
 from bot.model.run import Run
 from bot.slack.access import Access, Visit
@@ -68,6 +68,7 @@ class Desk:
                 # Nobody addressed the bot: who goes on talking in its thread is told once, not every time.
                 said = f"{thread.thread_ts}:{question.user}"
             if await self.runs.first_time(thread.team, thread.channel, said):
+                metrics.QUESTIONS.labels(question.surface, "refused").inc()
                 logger.info("refused", channel=thread.channel, user=question.user, reason=refused)
                 self.tell(question, refused)
             return
