@@ -127,6 +127,7 @@ class Answer:
 
     Attributes:
         calls: tool calls by id, in order of appearance.
+        failures: how many of the calls have failed.
         steps: sub-agents in order of appearance.
         run_id, session_id, message_id: the service's own names, "" until it said them.
         sources: documents the answer draws on, each once.
@@ -146,6 +147,7 @@ class Answer:
         self.session_id = ""
         self.message_id = ""
         self.calls: dict[str, ToolCall] = {}
+        self.failures = 0
         self.steps: list[Step] = []
         self.sources: list[ev.Source] = []
         self.approval: ev.ApprovalAsked | None = None
@@ -438,6 +440,7 @@ class Answer:
                 call._advance(CallState.DONE, at)
         if event.error:
             call.error = call.error or event.error
+            self.failures += call.state is not CallState.FAILED
             call._advance(CallState.FAILED, at)
         self.activity = ""
 

@@ -126,7 +126,7 @@ class Budget:
         waiter = _Waiter(priority, owner, self._count, self._clock(), granted, may_leave)
         if self.shared is None and not queue.waiters and self._wait(queue, waiter) <= 0:
             queue.lane.spend(self._clock())
-            self._tally.serve(owner)
+            self._serve_owner(owner)
             return
         queue.waiters.append(waiter)
         if queue.pump is None:
@@ -212,9 +212,14 @@ class Budget:
             queue = self._queues[key] = _Queue(name, method, Lane.of(method, self._per_minute.get(method)))
         return queue
 
-    def _waits_since(self, waiter: _Waiter) -> float:
-        """When it began to wait; who asks thrice at once begins anew with each call."""
-        return max(waiter.since, self._tally.served(waiter.owner))
+    def _serve_owner(self, owner: str) -> None:
+        """Note that a call was granted to an answer; if it asked thrice at once, it begins to wait anew."""
+        now = self._clock()
+        self._tally.serve(owner)
+        for queue in self._queues.values():
+            for waiter in queue.waiters:
+                if waiter.owner == owner:
+                    waiter.since = now
 
     def _waiting(self, queue: _Queue) -> int:
         return len(queue.waiters) + queue.elsewhere
@@ -225,7 +230,7 @@ class Budget:
 
     def _urgency(self, queue: _Queue, waiter: _Waiter) -> Priority:
         now = self._clock()
-        return waiter.urgency(now - self._waits_since(waiter), self._ageing(queue, now))
+        return waiter.urgency(now - waiter.since, self._ageing(queue, now))
 
     def _next(self, queue: _Queue, but: _Waiter | None = None) -> _Waiter | None:
         # Everybody is looked at, a thousand perhaps: what is the same for all is found once.
@@ -233,8 +238,7 @@ class Budget:
         ageing = self._ageing(queue, now)
 
         def turn(waiter: _Waiter) -> tuple[int, float, int]:
-            since = self._waits_since(waiter)
-            return waiter.urgency(now - since, ageing), since, waiter.order
+            return waiter.urgency(now - waiter.since, ageing), waiter.since, waiter.order
 
         return min((waiter for waiter in queue.waiters if waiter is not but), key=turn, default=None)
 
@@ -292,10 +296,10 @@ class Budget:
             usable=lane.usable(now, kept),
             step=0.0 if urgency <= Priority.FIRST_WORDS else lane.step(now, kept),
             rank=urgency,
-            waited=now - self._waits_since(waiter),
+            waited=now - waiter.since,
             waiting=len(queue.waiters),
             next_rank=self._urgency(queue, after),
-            next_waited=now - self._waits_since(after),
+            next_waited=now - after.since,
         )
 
     def _is_news(self, queue: _Queue, waiter: _Waiter) -> bool:
@@ -351,7 +355,7 @@ class Budget:
                     # Perhaps another one: somebody more urgent may have come while the store was asked.
                     queue.waiters.remove(waiter)
                     if not waiter.granted.done():
-                        self._tally.serve(waiter.owner)
+                        self._serve_owner(waiter.owner)
                         waiter.granted.set_result(None)
         finally:
             queue.pump = None

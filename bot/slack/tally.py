@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 
 _FORGOTTEN_SECONDS = 600.0
 """Who was not served for so long may as well be new. Not every owner is told to be forgotten."""
+_LOOK_SECONDS = 10.0
+"""How often they are looked for: there may be a thousand, and they are counted at every call."""
 _MOST_OWNERS = 1_000
 _BELIEVED_SECONDS = 15.0
 """How long what other replicas told is believed: three times as long as they take to tell it again."""
@@ -28,6 +30,7 @@ class Tally:
         self._served: dict[str, float] = {}
         self._users: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._expected: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        self._looked_at = clock()
         self._elsewhere: Counts = {}
         self._heard_at = float("-inf")
 
@@ -78,10 +81,16 @@ class Tally:
 
     def _alive(self, owners: dict[str, float]) -> int:
         """How many of them were heard of lately. An answer that another worker took over says no goodbye."""
-        oldest = self._clock() - _FORGOTTEN_SECONDS
+        now = self._clock()
+        if now - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = now
+            for each in (*self._users.values(), *self._expected.values()):
+                self._drop_forgotten(each, now - _FORGOTTEN_SECONDS)
+        return len(owners)
+
+    def _drop_forgotten(self, owners: dict[str, float], oldest: float) -> None:
         for owner in [each for each, at in owners.items() if max(at, self.served(each)) < oldest]:
             del owners[owner]
-        return len(owners)
 
     # -- of all ----------------------------------------------------------------------------------------
 

@@ -69,6 +69,7 @@ def test_any_sequence_folds_and_call_states_only_grow(events: list[ev.Event]) ->
             assert call.state >= states.get(call.id, CallState.ARGUMENTS)
             states[call.id] = call.state
             assert (call.ended_at is None) == call.is_open
+        assert answer.failures == sum(call.state is CallState.FAILED for call in answer.calls.values())
         if over:
             assert answer.activity == ""
         if over and not answer.is_paused:

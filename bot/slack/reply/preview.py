@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import NamedTuple
 
 from bot.model.question import Language
@@ -40,10 +41,16 @@ def preview(text: str, most: int, language: Language) -> Preview:
 def pretty(text: str) -> str:
     """JSON of a readable length indented, anything else as it is; never half a character."""
     if len(text) <= PRETTY_MOST and text.lstrip()[:1] in ("{", "["):
-        try:
-            value = json.loads(text)
-            flat = json.dumps(value, ensure_ascii=False)
-            text = flat if len(flat) <= _FLAT_MOST else json.dumps(value, ensure_ascii=False, indent=2)
-        except (ValueError, RecursionError):
-            pass
+        text = _indented(text)
     return whole_characters(text)
+
+
+# The previews of an update, small and large, are of the same few texts.
+@lru_cache(maxsize=32)
+def _indented(text: str) -> str:
+    try:
+        value = json.loads(text)
+        flat = json.dumps(value, ensure_ascii=False)
+        return flat if len(flat) <= _FLAT_MOST else json.dumps(value, ensure_ascii=False, indent=2)
+    except (ValueError, RecursionError):
+        return text
