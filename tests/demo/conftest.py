@@ -1,11 +1,9 @@
 """A clock tests move by hand, local workspaces that are stopped at the end, and node packages."""
 
 import asyncio
-import hashlib
 import heapq
 import itertools
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,10 +22,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.demo.workspace import NO_LIMITS, Workspace
 from tests.absent import absent
 from tests.judges.watch import IsJudged
+from tests.node_packages import node_packages
 
 JS = Path(__file__).parent / "js"
-BUILD = Path(__file__).parents[2] / "build"
-NPM_TIMEOUT_S = 55
 
 
 @pytest.fixture
@@ -176,26 +173,7 @@ async def attach(request: pytest.FixtureRequest) -> AsyncIterator[Attach]:
 
 @pytest.fixture(scope="session")
 def bolt_js() -> Path:
-    """A folder with bot.js and its installed packages; installed once per lock file."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        absent("node or npm is not installed: the workspace was NOT tested with the JavaScript Bolt")
-    lock = hashlib.sha256((JS / "package-lock.json").read_bytes()).hexdigest()
-    folder = BUILD / "js-judge"
-    stamp = folder / "node_modules" / ".installed-lock"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", ".npmrc", "bot.js"):
-        shutil.copy(JS / name, folder / name)
-    if not stamp.is_file() or stamp.read_text() != lock:
-        done = subprocess.run(
-            [npm, "ci", "--prefer-offline"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=NPM_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode != 0:
-            absent(f"npm ci failed, so the workspace was NOT tested with the JavaScript Bolt: {done.stderr}")
-        stamp.write_text(lock)
+    """A folder with bot.js and its installed packages."""
+    folder = node_packages(JS, "js-judge", "the workspace was NOT tested with the JavaScript Bolt")
+    shutil.copy(JS / "bot.js", folder / "bot.js")
     return folder

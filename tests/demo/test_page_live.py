@@ -315,3 +315,19 @@ async def test_errors_are_announced_at_once_and_other_notes_politely(
     await expect(shown.get_by_role("status")).to_have_text(["⚠warning", "ⓘinfo"])
     await bot.reactions_add(channel=CHANNEL, timestamp=posted["ts"], name="eyes")
     await expect(shown).to_contain_text("👀 1")
+
+
+async def test_a_thread_named_by_the_address_opens_whatever_the_page_is_at(
+    page: Page, workspace: Workspace
+) -> None:
+    """The page keeps the address up to date itself, perhaps between somebody's change of it and hearing of it."""
+    root = workspace.say(ANA, CHANNEL, "why is it slow?")
+    await page.evaluate(
+        """(hash) => {
+          const before = location.hash;
+          location.hash = hash;
+          history.replaceState(null, "", before);
+        }""",
+        f"#{CHANNEL}/{ANA}/{root}",
+    )
+    await expect(page.get_by_test_id("thread-pane").get_by_test_id("message")).to_have_count(1)

@@ -15,13 +15,13 @@ const HOME_CHANNEL = "C0DBOPS001";
 const COMMAND_ECHO_MS = 15_000;
 
 /** The address keeps the place: #channel/person/thread. */
-const placeOfAddress = () => {
-  const [channel = "", user = "", thread = ""] = location.hash.slice(1).split("/");
+const placeOf = (hash) => {
+  const [channel = "", user = "", thread = ""] = hash.slice(1).split("/");
   return { channel, user, thread };
 };
 
 function usePlace(state) {
-  const [place, setPlace] = useState(placeOfAddress);
+  const [place, setPlace] = useState(() => placeOf(location.hash));
   const people = state?.users.filter((u) => !u.is_bot) ?? [];
   const user = (people.find((u) => u.id === place.user) ?? people[0])?.id ?? "";
   const visible = state ? visibleChannels(state, user) : [];
@@ -32,7 +32,8 @@ function usePlace(state) {
     if (state) history.replaceState(null, "", `#${address}`);
   }, [state, address]);
   useEffect(() => {
-    const follow = () => setPlace(placeOfAddress());
+    // The event's own address: the effect above may have put the old one back before this is heard.
+    const follow = ({ newURL }) => setPlace(placeOf(new URL(newURL).hash));
     addEventListener("hashchange", follow);
     return () => removeEventListener("hashchange", follow);
   }, []);
