@@ -27,6 +27,9 @@ _CONNECTIONS = 100
 """Most connections of one process; small managed servers take a few hundred clients."""
 _RETRIES = 3
 """Within half a second: a caller knows better than the connection what to do when Redis is away for longer."""
+_FREE_WITHIN = 2 * (1 + _RETRIES) * SOCKET_SECONDS
+"""Seconds a call waits for a connection while all are in use. Even a Redis that hangs has failed each of them by then,
+tries and all; who gave up sooner would drop an answer under way only because many had something to write."""
 _OLDEST = (7, 0)
 """Debian 12's Redis is the oldest dialect the scripts are tested on."""
 _FIRST_PAUSE_SECONDS = 0.5
@@ -127,9 +130,8 @@ def _client(address: Address, retry: Retry) -> Redis:
         **address.login,
         db=address.db,
         protocol=PROTOCOL,
-        # A burst waits for a connection instead of failing.
         max_connections=_CONNECTIONS,
-        timeout=SOCKET_SECONDS,
+        timeout=_FREE_WITHIN,
         decode_responses=True,
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
