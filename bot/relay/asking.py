@@ -18,7 +18,7 @@ from bot.relay.parts import Parts
 from bot.relay.reply import Reply, Save
 from bot.relay.slot import held
 from bot.store.sessions import Agent, MovedError, Session
-from bot.upstream.backend import Ask, Backend, Followed, Resume
+from bot.upstream.backend import SAME_TIME, Ask, Backend, Followed, Resume
 from bot.upstream.errors import UpstreamError
 
 logger = log.get(__name__)
@@ -44,6 +44,7 @@ class Asking:
         answer: what has come so far.
         carried: characters of it that an earlier, paused run had said.
         forgotten: whether the service had forgotten the conversation, and the question was asked in a new one.
+        is_fetching: whether its stream is lost and the answer is looked for in the service's history.
     """
 
     def __init__(self, run: Run, reply: Reply, save: Save, parts: Parts) -> None:
@@ -51,7 +52,7 @@ class Asking:
         self.answer = self._so_far()
         self.carried = len(self.answer.text)
         self._carried_calls = len(self.answer.calls)
-        self.forgotten = False
+        self.forgotten = self.is_fetching = False
         self._session: Session | None = None
 
     def _so_far(self) -> Answer:
@@ -61,8 +62,7 @@ class Asking:
     @property
     def can_recover(self) -> bool:
         """Whether the service can be asked for an answer whose stream was lost."""
-        backend = self._parts.backends.get(self.run.backend)
-        return isinstance(backend, Followed) and bool(self.run.session_id)
+        return isinstance(self._parts.backends.get(self.run.backend), Followed)
 
     @property
     def is_told(self) -> bool:
@@ -152,6 +152,8 @@ class Asking:
             run.asked_at = parts.wall()
             run.state = State.RUNNING
             await self._save()
+            if self.can_recover and not run.session_id:
+                await parts.sessions.note_words(run)
             logger.info(
                 "asked",
                 run=run.reference,
@@ -218,12 +220,16 @@ class Asking:
             metrics.UPSTREAM_FIRST_WORDS_SECONDS.labels(self.run.backend).observe(max(0.0, waited))
             traces.record("first words", since=self.run.asked_at)
         if isinstance(event, RunStarted):
-            await self._keep_names()
+            await self._keep_names(event)
 
-    async def _keep_names(self) -> None:
+    async def _keep_names(self, event: RunStarted) -> None:
         """The service's own names are kept at once: by them its run is stopped, and fetched after a crash."""
-        run, answer = self.run, self.answer
-        named = (answer.session_id or run.session_id, answer.message_id, answer.run_id)
+        run = self.run
+        named = (
+            event.session_id or run.session_id,
+            event.message_id or run.message_id,
+            event.run_id or run.task_id,
+        )
         if named == (run.session_id, run.message_id, run.task_id):
             return
         session_before = run.session_id
@@ -260,6 +266,7 @@ class Asking:
         run, parts = self.run, self._parts
         agent = Agent(run.backend, run.agent_id)
         self._session = Session(agent, run.session_id)
+        self.is_fetching = True
         self._reply.show(self.answer, Progress("working"))
         logger.info("fetching the answer of a dead worker", run=run.reference, session=run.session_id)
         async with held(parts.slots, parts.limits.kind(agent), run, _seized, seize=True):
@@ -271,13 +278,15 @@ class Asking:
 
         Raises `lost` when there is nothing to fetch: what had come stays.
         """
+        self.is_fetching = True
         run, parts = self.run, self._parts
         backend = parts.backends[run.backend]
         assert isinstance(backend, Followed)
         fetched = self._so_far()
         paused_in = fetched.message_id
         try:
-            async for event in backend.recover(await self._question(), run.message_id, run.asked_at):
+            question = await self._question()
+            async for event in backend.recover(question, run.message_id, run.asked_at, self._others):
                 if isinstance(event, RunStarted) and event.message_id and event.message_id == paused_in:
                     # The paused message itself went on: its record holds what it had said before, too.
                     fetched = Answer()
@@ -286,13 +295,22 @@ class Asking:
                     # What is shown never shrinks while it is fetched.
                     self.answer = fetched
                 self._reply.show(self.answer, Progress("working"))
+                if isinstance(event, RunStarted):
+                    # The next question goes on here, and by its name the answer is rated.
+                    await self._keep_names(event)
         except UpstreamError as error:
             logger.warning("answer not fetched", run=run.reference, code=error.code, reason=error.message)
             raise lost from None
         self.answer = fetched
-        # By its name it is rated, also when the stream was lost before it could tell.
-        run.message_id = fetched.message_id or run.message_id
         logger.info("answer fetched", run=run.reference, characters=len(fetched.text))
+
+    async def _others(self) -> frozenset[str] | None:
+        """Who else asked the same words just then; see `bot.upstream.backend.Others`."""
+        try:
+            return await self._parts.sessions.of_same_words(self.run, SAME_TIME)
+        except (RedisError, OSError) as error:
+            logger.warning("not known who asked the same", run=self.run.reference, reason=str(error))
+            return None
 
 
 async def _seized(place: int) -> None:

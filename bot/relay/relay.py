@@ -113,7 +113,7 @@ async def _until_told(
         if was_told and work.is_told:
             await asyncio.wait({task}, timeout=_REST_SECONDS)
         elif was_told and control.stopped_by:
-            for_good = await _stop_upstream(work.run, task, parts)
+            for_good = await _stop_upstream(work, task, parts)
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
@@ -167,8 +167,9 @@ async def _keep_writing(run: Run, reply: Reply) -> None:
         logger.exception("the reply stopped growing", run=run.reference)
 
 
-async def _stop_upstream(run: Run, asking: asyncio.Task[None], parts: Parts) -> bool:
+async def _stop_upstream(work: Asking, asking: asyncio.Task[None], parts: Parts) -> bool:
     """End the run in the service, where that can be done; whether it was. Its id may not have been told yet."""
+    run = work.run
     backend = parts.backends.get(run.backend)
     if not (run.may_have_begun and isinstance(backend, Followed)):
         return False
@@ -177,6 +178,8 @@ async def _stop_upstream(run: Run, asking: asyncio.Task[None], parts: Parts) -> 
             while not run.task_id:
                 if asking.done() or not run.may_have_begun:
                     return False  # The service has refused it; it would only be asked again.
+                if work.is_fetching:
+                    return False  # Only its stream tells the id; the history does not.
                 await parts.sleep(_LOOK_SECONDS)
             await backend.stop(run.task_id)
             return True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
 from bot.model.question import Thread
+from bot.model.run import Run
 from bot.store import keys
 from bot.store.scripts import Scripts
 
@@ -93,3 +95,31 @@ class Sessions:
             [agent.backend, agent.agent_id, self._lives.session, keys.SEEN_LIFE],
         )
         return bool(moved)
+
+    async def note_words(self, run: Run) -> None:
+        """A run is about to ask in a session that the service will name. Should its stream be lost before that, the
+        session is looked for by the words, and must not be taken for that of somebody who asked the same."""
+        words = [keys.same_words(_digest(run))]
+        await self._script("note_words", words, [run.id, repr(run.asked_at), self._lives.run])
+
+    async def of_same_words(self, run: Run, seconds: float) -> frozenset[str] | None:
+        """The sessions of other runs that asked the same words in a new session, at most so many seconds apart.
+
+        None when one of them may have a session that is not known.
+        """
+        earliest, latest = run.asked_at - seconds, run.asked_at + seconds
+        noted = await self._redis.zrangebyscore(keys.same_words(_digest(run)), earliest, latest)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for other in map(str, noted):
+                if other != run.id:
+                    pipe.hmget(keys.run(other), ["asks", "refusals", "session_id"])
+            others = await pipe.execute()
+        # Whoever was refused each time has none.
+        begun = [str(session_id or "") for asks, refusals, session_id in others if asks != refusals]
+        return None if "" in begun else frozenset(begun)
+
+
+def _digest(run: Run) -> str:
+    """Of the words of a question; whole they would be a long key, and be readable."""
+    words = f"{run.backend}\n{run.question.text.strip()}"
+    return hashlib.sha256(words.encode("utf-8", "replace")).hexdigest()[:32]

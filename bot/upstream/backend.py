@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -40,6 +40,13 @@ class Ask:
     locale: str = ""
     timezone: str = ""
     resume: Resume | None = None
+
+
+Others = Callable[[], Awaitable[frozenset[str] | None]]
+"""The sessions of others who asked the same words at about the same time; None while one of them is not known."""
+SAME_TIME = 90.0
+"""Seconds apart at most that two questions may be asked and yet either may have begun the same session, as far as the
+times in a service's history tell."""
 
 
 class Backend(Protocol):
@@ -86,18 +93,20 @@ class Followed(Protocol):
         """
         ...
 
-    def recover(self, ask: Ask, message_id: str, since: float) -> AsyncIterator[Event]:
+    def recover(self, ask: Ask, message_id: str, since: float, others: Others) -> AsyncIterator[Event]:
         """The answer to a question that was asked and whose stream was lost, read until its generation has ended.
 
-        Ends as `ask`'s iterator does. `ask.session_id` must be known.
+        Ends as `ask`'s iterator does. Its first event tells the session and the message.
 
         Args:
-            ask: as it was asked.
+            ask: as it was asked. Without a session it is looked for among those that began then, by the words.
             message_id: the answer's id, "" when the stream had not told it: the newest answer to this text is meant.
             since: Unix seconds when it was asked; an older answer to the same words is not this one.
+            others: asked where the session has to be looked for.
 
         Raises:
-            UpstreamError: when it cannot be fetched; code "NotFound" when the service knows no such answer.
+            UpstreamError: when it cannot be fetched; code "NotFound" when the service knows no such answer, or several
+                that may be it.
         """
         ...
 

@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 from bot.model.event import Event
-from bot.upstream.backend import Ask
+from bot.upstream.backend import Ask, Others
 from bot.upstream.credentials import CredentialsSource
 from bot.upstream.errors import UpstreamError, check_length
 from bot.upstream.rds_frames import RdsFrames
+from bot.upstream.rds_records import Record, has_more, listed, name_of
 from bot.upstream.rds_recovery import Recovery
 from bot.upstream.values import folded, string
 from bot.upstream.wire import DEFAULT_TIMEOUTS, Options, Service, Wire
@@ -41,6 +42,8 @@ PAGE = 20
 """Messages fetched at once. A thread asks one at a time, so the one looked for is among the newest."""
 CONVERSATIONS = 100
 """Conversations fetched at once, the most the service gives."""
+PAGES = 20
+"""Pages of conversations looked through, so that a service that never runs out of them is not read for ever."""
 
 NOT_STOPPED = ("fail", "failed", "failure", "error", "false")
 
@@ -104,12 +107,17 @@ class RdsCopilot:
         if result.lower() in NOT_STOPPED:
             raise UpstreamError("NotStopped", f"the service answered {result}")
 
-    def recover(self, ask: Ask, message_id: str, since: float) -> AsyncIterator[Event]:
+    def recover(self, ask: Ask, message_id: str, since: float, others: Others) -> AsyncIterator[Event]:
         """Fetch a lost answer; see `bot.upstream.backend.Followed.recover`."""
         recovery = Recovery(
-            self._messages, self.status, sleep=self._sleep, clock=self._clock, within=self._within
+            self._conversations,
+            self._messages,
+            self.status,
+            sleep=self._sleep,
+            clock=self._clock,
+            within=self._within,
         )
-        return recovery.events(ask.session_id, query_of(ask), message_id, since)
+        return recovery.events(ask.session_id, query_of(ask), message_id, since, others)
 
     async def rate(self, message_id: str, rating: str, comment: str) -> None:
         """Tell what somebody thinks of an answer; see `bot.upstream.backend.Followed.rate`."""
@@ -122,9 +130,8 @@ class RdsCopilot:
         Raises:
             UpstreamError: when the service refuses or does not answer.
         """
-        params = {"Limit": str(CONVERSATIONS), "SortBy": "-updated_at"}
-        for conversation in _data(await self._wire.call("GetConversations", params)):
-            if string(conversation.get("id")) == session_id:
+        async for conversation in self._conversations():
+            if name_of(conversation) == session_id:
                 return string(conversation.get("status")).lower()
         return ""
 
@@ -132,9 +139,23 @@ class RdsCopilot:
         """Close the connections."""
         await self._wire.aclose()
 
-    async def _messages(self, session_id: str) -> list[dict[str, Any]]:
+    async def _messages(self, session_id: str) -> list[Record]:
         params = {"ConversationId": session_id, "EventMode": "separate", "Limit": str(PAGE)}
-        return _data(await self._wire.call("GetMessages", params))
+        return listed(await self._wire.call("GetMessages", params))
+
+    async def _conversations(self) -> AsyncGenerator[Record, None]:
+        """All conversations, those that changed last first, page by page as they are wanted."""
+        last = ""
+        for _ in range(PAGES):
+            params = {"LastId": last or None, "Limit": str(CONVERSATIONS), "SortBy": "-updated_at"}
+            answer = await self._wire.call("GetConversations", params)
+            page = listed(answer)
+            for conversation in page:
+                yield conversation
+            if not (page and has_more(answer)):
+                return
+            last = name_of(page[-1])
+        raise UpstreamError("NotFound", f"not among the {PAGES * CONVERSATIONS} newest conversations")
 
 
 def query_of(ask: Ask) -> str:
@@ -160,11 +181,3 @@ def chat_params(ask: Ask, region: str, approval: Approval) -> dict[str, str | No
         "ParentMessageId": ask.parent_id or None,
         "Query": query_of(ask),
     }
-
-
-def _data(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The entries of a list the service gave, each with folded names."""
-    found = folded(answer).get("data")
-    if isinstance(found, dict):
-        found = folded(found).get("data")
-    return [folded(entry) for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []

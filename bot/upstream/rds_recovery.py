@@ -7,8 +7,8 @@ documented state of the conversation.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from bot.model.event import (
     ApprovalAsked,
@@ -19,22 +19,23 @@ from bot.model.event import (
     TextMessageContent,
     TextMessageReplaced,
 )
+from bot.upstream.backend import Others
 from bot.upstream.errors import UpstreamError
 from bot.upstream.halves import Halves
 from bot.upstream.rds_frames import RdsFrames
-from bot.upstream.refusals import may_retry
-from bot.upstream.values import first, parsed, string, text_of
+from bot.upstream.rds_records import Record, is_away, name_of, pick
+from bot.upstream.rds_search import Search
+from bot.upstream.values import parsed, string, text_of
 
-Record = dict[str, Any]
+T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
 """Seconds between two looks: soon at first, because most answers have ended by then, doubling later."""
 MISSING_WITHIN = 15.0
 """Seconds in which a record that is not there yet may still appear."""
-CLOCKS_APART = 30.0
-"""Seconds by which the service's clock may be behind ours."""
-MILLISECONDS_FROM = 1e11
-"""Unix times above are in milliseconds; in seconds they would lie in the year 5138."""
+SETTLES_WITHIN = 3.0
+"""Seconds before the only conversation that fits is believed to be the only one: another may be listed a moment
+later."""
 
 RUNNING = ("running", "generating", "processing", "inprogress", "started", "streaming", "queued")
 FINISHED = ("finished", "completed", "complete", "success", "succeeded", "done", "end", "ended", "normal")
@@ -43,20 +44,19 @@ FAILED = ("failed", "fail", "failure", "error", "exception", "timeout")
 SETTLED = ("idle", "pending_approval")
 """States of a conversation in which nothing is being generated; documented."""
 
-TRANSIENT = ("Connect", "Cut", "Silence", "Timeout")
-
 
 class Recovery:
     """How to fetch answers.
 
     Args:
-        messages: the records of a conversation, names folded.
+        conversations: the records of all conversations, those that changed last first. messages: those of one.
         status: the state of a conversation.
         within: seconds on `clock` after which an answer is no longer waited for.
     """
 
     def __init__(
         self,
+        conversations: Callable[[], AsyncIterator[Record]],
         messages: Callable[[str], Awaitable[list[Record]]],
         status: Callable[[str], Awaitable[str]],
         *,
@@ -64,20 +64,22 @@ class Recovery:
         clock: Callable[[], float],
         within: float,
     ) -> None:
+        self._conversations = conversations
         self._messages = messages
         self._status = status
-        self._sleep = sleep
-        self._clock = clock
-        self._within = within
+        self._looks = partial(Looks, sleep, clock, within)
 
     async def events(
-        self, session_id: str, query: str, message_id: str, since: float
+        self, session_id: str, query: str, message_id: str, since: float, others: Others
     ) -> AsyncIterator[Event]:
         """What is new at every look, until the generation has ended; see `bot.upstream.backend.Followed.recover`."""
-        began, pause = self._clock(), FIRST_PAUSE
+        looks = self._looks()
+        if not session_id:
+            search = Search(self._conversations, self._messages, others, query, since)
+            session_id, message_id = await self._find(search, looks)
         recorded, halves = Recorded(session_id), Halves()
         while True:
-            records = await self._look(session_id)
+            records = await _unless_away(self._messages(session_id))
             found = pick(records, query, message_id, since) if records is not None else None
             if found is not None:
                 for event in recorded.read(found):
@@ -86,22 +88,15 @@ class Recovery:
                     for event in (*halves.rest(), *recorded.rest(), end):
                         yield event
                     return
-            waited = self._clock() - began
-            if found is None and records is not None and waited >= MISSING_WITHIN:
-                raise UpstreamError("NotFound", "the conversation has no such answer")
-            if waited >= self._within:
-                raise UpstreamError("Deadline", "the answer was not complete in time", begun=True)
-            await self._sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await looks.again(missing=found is None and records is not None)
 
-    async def _look(self, session_id: str) -> list[Record] | None:
-        """The records, None while the service is away for a moment: the answer is not."""
-        try:
-            return await self._messages(session_id)
-        except UpstreamError as error:
-            if _is_away(error):
-                return None
-            raise
+    async def _find(self, search: Search, looks: Looks) -> tuple[str, str]:
+        """The conversation and the message of the question, once exactly one fits."""
+        while True:
+            found = await _unless_away(search.look())
+            if found is not None and len(found) == 1 and looks.waited >= SETTLES_WITHIN:
+                return found[0]
+            await looks.again(missing=found is not None)
 
     async def _end(self, session_id: str, record: Record, recorded: Recorded) -> Event | None:
         """The event that ends the answer, None while it is being written."""
@@ -115,13 +110,39 @@ class Recovery:
             return recorded.error or RunFinished()
         if status in RUNNING:
             return None
-        try:
-            settled = await self._status(session_id) in SETTLED
-        except UpstreamError as error:
-            if _is_away(error):
-                return None
-            raise
-        return RunFinished() if settled else None
+        return RunFinished() if await _unless_away(self._status(session_id)) in SETTLED else None
+
+
+class Looks:
+    """The looks at the service's memory for one answer: when the next is due, and when there is none any more.
+
+    Attributes:
+        waited: seconds since the first.
+    """
+
+    def __init__(
+        self, sleep: Callable[[float], Awaitable[None]], clock: Callable[[], float], within: float
+    ) -> None:
+        self._sleep, self._clock, self._within = sleep, clock, within
+        self._began = clock()
+        self._pause = FIRST_PAUSE
+
+    @property
+    def waited(self) -> float:
+        return self._clock() - self._began
+
+    async def again(self, *, missing: bool) -> None:
+        """Wait until the next look. `missing`: the last one showed that nothing is there.
+
+        Raises:
+            UpstreamError: "NotFound" when it has been missing for too long, "Deadline" when there is no time left.
+        """
+        if missing and self.waited >= MISSING_WITHIN:
+            raise UpstreamError("NotFound", "no answer in the history is certainly this one")
+        if self.waited >= self._within:
+            raise UpstreamError("Deadline", "the answer was not complete in time", begun=True)
+        await self._sleep(self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
 
 class Recorded:
@@ -142,7 +163,7 @@ class Recorded:
 
     def read(self, record: Record) -> list[Event]:
         """What is new in the record since the last look. Its end is told by its status, not by its events."""
-        message_id = _id(record)
+        message_id = name_of(record)
         found: list[Event] = []
         if message_id != self._message_id:
             self._message_id = message_id
@@ -196,39 +217,11 @@ def _said(entries: list[Record]) -> str:
     return "".join(said)
 
 
-def pick(records: list[Record], query: str, message_id: str, since: float) -> Record | None:
-    """The record of an answer: the one with this id, else the newest to this question since it was asked."""
-    if message_id:
-        return next((record for record in records if _id(record) == message_id), None)
-    newest_first = bool(records) and _created(records[0]) > _created(records[-1])
-    asked = [
-        (created, record)
-        # The list's order settles what was asked within one second.
-        for record in (records if newest_first else reversed(records))
-        if string(record.get("query")).strip() == query.strip()
-        and (created := _created(record)) >= since - CLOCKS_APART
-    ]
-    return max(asked, key=lambda found: found[0])[1] if asked else None
-
-
-def _is_away(error: UpstreamError) -> bool:
-    # A look changes nothing, so one that failed inside the service can be repeated too.
-    return error.code in TRANSIENT or error.status >= 500 or may_retry(error)
-
-
-def _id(record: Record) -> str:
-    return string(first(record, "messageid", "id"))
-
-
-def _created(record: Record) -> float:
-    """Unix seconds; 0 when unreadable, for an answer of unknown age may be an older one to the same words."""
-    value = string(record.get("createdat"))
+async def _unless_away(look: Awaitable[T]) -> T | None:
+    """What a look shows, None while the service is away for a moment: the answer is not."""
     try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            return 0.0
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return seconds / 1000 if seconds >= MILLISECONDS_FROM else seconds
+        return await look
+    except UpstreamError as error:
+        if is_away(error):
+            return None
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -340,6 +341,32 @@ async def test_conversations_come_in_pages_the_latest_first(rds: SimulatedRds) -
 
     assert await page(limit="2") == ["hello 0", "hello 2"]
     assert await page(last_id=str(askers[2].conversation)) == ["hello 1"]
+
+
+async def test_a_conversation_tells_when_it_began_and_when_it_changed() -> None:
+    began = time.time()
+    now = [began]
+    service = SimulatedRds(pace=0, clock=lambda: now[0])
+    await service.start()
+    try:
+        first, second = Asker(service), Asker(service)
+        service.next_faults.append(Faults(hang_after=3))
+        asking = asyncio.create_task(first.ask(SLOW))
+        await until(lambda: service.runs and service.runs[0].frames_sent == 3)
+        service.concurrency = 2
+        now[0] = began + 5
+        await second.ask("hello")
+        now[0] = began + 10
+        service.resume()
+        await asking
+        body = (await first.client.get_conversations_async(models.GetConversationsRequest())).body.to_map()
+    finally:
+        await service.stop()
+    told = [(entry["Id"], entry["CreatedAt"], entry["UpdatedAt"]) for entry in body["Data"]]
+    assert told == [
+        (first.conversation, str(int(began)), str(int(began + 10))),
+        (second.conversation, str(int(began + 5)), str(int(began + 5))),
+    ]
 
 
 async def test_feedback_is_kept(rds: SimulatedRds, asker: Asker) -> None:

@@ -25,7 +25,7 @@ from bot.store.connection import connect
 from bot.store.runs import Lease, Runs
 from bot.store.sessions import Agent, Sessions
 from bot.store.slots import Slots
-from bot.upstream.backend import Ask
+from bot.upstream.backend import Ask, Others
 from bot.upstream.errors import UpstreamError
 
 THREAD = Thread("T1", "C1", "1.0")
@@ -100,6 +100,8 @@ class FollowedBackend(HandLedBackend):
         super().__init__()
         self.history: dict[str, list[Event]] = {}
         self.fetched: list[tuple[Ask, str]] = []
+        self.others: list[frozenset[str] | None] = []
+        """Who asked the same words, as it was told at each fetching without a session."""
         self.stopped: list[str] = []
         self.cannot_stop = False
 
@@ -108,8 +110,10 @@ class FollowedBackend(HandLedBackend):
             raise UpstreamError("ServiceUnavailable")
         self.stopped.append(run_id)
 
-    async def recover(self, ask: Ask, message_id: str, since: float) -> AsyncIterator[Event]:
+    async def recover(self, ask: Ask, message_id: str, since: float, others: Others) -> AsyncIterator[Event]:
         self.fetched.append((ask, message_id))
+        if not ask.session_id:
+            self.others.append(await others())
         if ask.text not in self.history:
             raise UpstreamError("NotFound")
         for event in self.history[ask.text]:

@@ -6,8 +6,14 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+from bot.demo.rds import DEMO_CREDENTIAL, Faults, SimulatedRds
 from bot.model.question import Thread
 from bot.store import keys
+from bot.upstream.acs3 import Credentials
+from bot.upstream.credentials import StaticCredentials
+from bot.upstream.rds import RdsCopilot
+
+from .conftest import THREAD
 
 if TYPE_CHECKING:
     from tests.relay.conftest import Stage
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
 _PROCESS = """
 import asyncio, sys
 from contextlib import asynccontextmanager
+from bot.model.question import Asker
 from bot.relay.parts import Parts, Sentences
 from bot.relay.worker import Worker
 from bot.store import keys
@@ -22,6 +29,9 @@ from bot.store.connection import connect
 from bot.store.runs import Runs
 from bot.store.sessions import Agent, Sessions
 from bot.store.slots import Slots
+from bot.upstream.acs3 import Credentials
+from bot.upstream.credentials import StaticCredentials
+from bot.upstream.rds import RdsCopilot
 
 class Backend:
     key, name, limit, names_sessions = "das", "silent", 1000, False
@@ -47,10 +57,16 @@ class Platform:
 async def main():
     redis = connect(sys.argv[1])
     slots, sessions = Slots(redis), Sessions(redis, keys.Lives())
+    backends = {"das": Backend()}
+    if sys.argv[2:]:
+        url, key_id, secret = sys.argv[2:]
+        backends = {"rds": RdsCopilot(StaticCredentials(Credentials(key_id, secret)), endpoint=url)}
     async def choose(question):
-        return Agent("das")
+        return Agent(*backends)
+    async def asker(run):
+        return Asker()
     sentences = Sentences(None, lambda *_, **__: "")
-    parts = Parts({"das": Backend()}, sessions, slots, sentences, choose, None, None)
+    parts = Parts(backends, sessions, slots, sentences, choose, asker, None)
     await Worker(Runs(redis, keys.Lives(), "doomed"), Platform(), parts, max_runs=2).run()
 
 asyncio.run(main())
@@ -68,15 +84,7 @@ async def test_a_killed_process_leaves_an_interrupted_run_and_the_next_one_goes_
     while (line := await process.stdout.readline()) and not line.startswith(b"asked"):
         pass
     following = await stage.ask("b")
-    process.kill()
-    await process.wait()
-    # A minute later: what the dead process held has run out.
-    [pending] = await stage.redis.xpending_range(keys.THREADS, keys.GROUP, "-", "+", 10)
-    assert pending["consumer"] == "doomed"
-    await stage.redis.xclaim(
-        keys.THREADS, keys.GROUP, "doomed", 0, [pending["message_id"]], idle=60_000, justid=True
-    )
-    await stage.redis.delete(keys.lease("T1:C1:1.0"), keys.slot("default", "held"))
+    await kill(process, stage, keys.slot("default", "held"))
     stage.worker()
     stage.worker()
     stage.backend.answer("b")
@@ -84,6 +92,54 @@ async def test_a_killed_process_leaves_an_interrupted_run_and_the_next_one_goes_
     await stage.until_state(following, "answered")
     assert stage.backend.asked == ["b"]
     assert len(stage.world.endings("a")) == 1
+
+
+async def test_a_process_killed_before_the_first_frame_leaves_an_answer_that_is_found(
+    stage: Stage, valkey_url: str
+) -> None:
+    """RDS Copilot had begun a conversation nobody knew the name of; the thread's next question goes on in it."""
+    rds = SimulatedRds(pace=0)
+    await rds.start()
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    key = Credentials(DEMO_CREDENTIAL.key_id, DEMO_CREDENTIAL.secret)
+    copilot = RdsCopilot(StaticCredentials(key), endpoint=rds.url, sleep=pause, clock=lambda: sum(pauses))
+    try:
+        rds.next_faults.append(Faults(silent_after=0))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _PROCESS, valkey_url, rds.url, key.access_key_id, key.access_key_secret
+        )
+        run_id = await stage.ask("why is rm-bp1demo0001 slow?", backend="rds")
+        await stage.until(lambda: rds.runs)
+        await kill(process, stage, keys.slot("rds", "held"))
+        stage.followed = copilot  # type: ignore[assignment]
+        stage.worker()
+        await stage.until_state(run_id, "answered", "interrupted")
+        await stage.until_state(await stage.ask("and now?"), "answered")
+    finally:
+        await copilot.aclose()
+        await rds.stop()
+    [ending] = stage.world.endings("why is rm-bp1demo0001 slow?")
+    assert ending.startswith("END answered") and "order_detail" in ending
+    first, second = rds.runs
+    assert (first.outcome, first.frames_sent) == ("left", 0)
+    assert second.session_id == first.session_id
+    assert second.params["ParentMessageId"] == first.message_id
+
+
+async def kill(process: asyncio.subprocess.Process, stage: Stage, slot: str) -> None:
+    """With SIGKILL; a minute later what the process held has run out."""
+    process.kill()
+    await process.wait()
+    [pending] = await stage.redis.xpending_range(keys.THREADS, keys.GROUP, "-", "+", 10)
+    assert pending["consumer"] == "doomed"
+    await stage.redis.xclaim(
+        keys.THREADS, keys.GROUP, "doomed", 0, [pending["message_id"]], idle=60_000, justid=True
+    )
+    await stage.redis.delete(keys.lease(THREAD.key), slot)
 
 
 async def test_two_processes_contend_for_one_slot_and_one_is_killed(stage: Stage, valkey_url: str) -> None:

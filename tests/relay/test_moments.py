@@ -113,18 +113,40 @@ async def test_a_stop_before_anything_was_fetched_keeps_what_the_dead_worker_sho
     await stage.kill(0)
     fetching = asyncio.Event()
 
-    async def recover(ask: Ask, message_id: str, since: float) -> AsyncIterator[Event]:
+    async def recover(*_: object) -> AsyncIterator[Event]:
         fetching.set()
         await asyncio.Event().wait()
         yield BEGUN
 
-    stage.followed.recover = recover  # type: ignore[method-assign]
+    stage.followed.recover = recover  # type: ignore[assignment, method-assign]
     worker = stage.worker()
-    await fetching.wait()
+    await stage.until(fetching.is_set)
     worker.stop_run(run_id, "U2")
     await stage.until_state(run_id, "stopped")
     assert stage.followed.stopped == ["task-1"]
     assert stage.world.endings("a") == ["END stopped stopped_for_good by=U2|what had come"]
+
+
+async def test_a_stop_of_a_run_without_a_name_does_not_wait_for_one_while_its_answer_is_looked_for(
+    stage: Stage,
+) -> None:
+    """Only the stream tells it, and that is lost: the bot stops listening, and says no more than that."""
+    fetching = asyncio.Event()
+
+    async def recover(*_: object) -> AsyncIterator[Event]:
+        fetching.set()
+        await asyncio.Event().wait()
+        yield BEGUN
+
+    stage.followed.recover = recover  # type: ignore[assignment, method-assign]
+    worker = stage.worker()
+    stage.followed.refuse["a"] = UpstreamError("Cut")
+    run_id = await stage.ask("a", backend="rds")
+    await stage.until(fetching.is_set)
+    worker.stop_run(run_id, "U2")
+    await stage.until_state(run_id, "stopped")
+    assert stage.followed.stopped == [] and stage.pauses == []
+    assert stage.world.endings("a") == ["END stopped stopped by=U2|"]
 
 
 async def test_a_stop_that_only_the_next_worker_sees_is_told_as_one(stage: Stage) -> None:

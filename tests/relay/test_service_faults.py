@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -31,7 +32,16 @@ SERVICES = ("das", "das-legacy", "rds")
 QUESTION = "why is rm-bp1demo0001 slow?"
 CONCLUSION = {"das": "orders.user_id", "das-legacy": "orders.user_id", "rds": "order_detail"}
 """Stands in each service's whole answer to the question."""
-WHOLE = "the whole answer"
+WHOLE, EXCEPTION = "the whole answer", "what the service calls its exception"
+SAID = {
+    WHOLE: CONCLUSION,
+    EXCEPTION: {
+        "das": "ended the run with an error (-1810001)",
+        "das-legacy": "ended the run with an error (AgentRunAborted)",
+        "rds": "failed inside the service (MysqlIOException)",
+    },
+}
+"""What differs by service."""
 
 ANSWERED = "answered"
 GARBAGE = 25
@@ -83,15 +93,15 @@ PATIENT = [
     Case("ended early", Faults(cut_after=12, cut_with="end"), "failed", BROKE, rds=FETCHED),
     Case("cut by FIN", Faults(cut_after=12, cut_with="fin"), "failed", BROKE, rds=FETCHED),
     Case("cut by RST", Faults(cut_after=12, cut_with="rst"), "failed", BROKE, rds=FETCHED),
-    # Without a frame nobody knows the conversation's name: there is nothing to fetch.
-    Case("cut before the first byte", Faults(cut_after=0, cut_with="rst"), "failed", BROKE),
+    # Without a frame nobody knows the conversation's name: it is found by its words.
+    Case("cut before the first frame", Faults(cut_after=0, cut_with="rst"), "failed", BROKE, rds=FETCHED),
     Case("fails in its own words", Faults(error_after=6, error_code="Timeout"), "failed", "took too long"),
-    Case("ends with an exception", Faults(exception_after=6), "failed", ""),
+    Case("ends with an exception", Faults(exception_after=6), "failed", EXCEPTION),
     Case("200 with JSON", refused(200, "InstanceNotFound"), "failed", "does not know this instance"),
     Case(
         "200 with XML", refused(200, "InstanceNotFound", form="xml"), "failed", "does not know this instance"
     ),
-    Case("200 with HTML", refused(200, "Oops", form="html"), "failed", ""),
+    Case("200 with HTML", refused(200, "Oops", form="html"), "failed", "cannot read"),
     Case("403 in JSON", refused(403, "NoPermission"), "failed", "may not do this"),
     Case("403 in lower case", refused(403, "NoPermission", form="lower"), "failed", "may not do this"),
     Case("403 in XML", refused(403, "NoPermission", form="xml"), "failed", "may not do this"),
@@ -136,14 +146,17 @@ class Desk:
 
     async def _state_of(self, message: Message) -> str:
         """The state the record comes to have; it is written right after the message."""
-        buttons = [
-            b for block in message.blocks or [] if block["type"] == "actions" for b in block["elements"]
-        ]
-        [run_id] = [button["value"] for button in buttons if button["action_id"] == "run_again"]
         while True:
-            state = str(await self.redis.hget(keys.run(run_id), "state"))
+            state = str(await self.redis.hget(keys.run(run_of(message)), "state"))
             if State(state).is_final:
                 return state
+
+
+def run_of(message: Message) -> str:
+    """The run a reply stands for."""
+    buttons = [b for block in message.blocks or [] if block["type"] == "actions" for b in block["elements"]]
+    [run_id] = [str(button["value"]) for button in buttons if button["action_id"] == "run_again"]
+    return run_id
 
 
 @asynccontextmanager
@@ -183,6 +196,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.slack.lane.SPREAD_SECONDS", 1e-3)
     monkeypatch.setattr("bot.slack.reply.writer.GAP_SECONDS", 0.0)
     monkeypatch.setattr("bot.upstream.wire.BACKOFF", 0.001)
+    monkeypatch.setattr("bot.upstream.rds_recovery.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("bot.upstream.rds_recovery.SETTLES_WITHIN", 0.02)
+    monkeypatch.setattr("bot.upstream.rds_recovery.MISSING_WITHIN", 0.3)
     monkeypatch.setattr("bot.relay.asking.BUSY_SECONDS", 0.001)
     monkeypatch.setattr("bot.relay.worker.READ_MS", 20)
 
@@ -192,7 +208,7 @@ async def check(at: Desk, case: Case) -> None:
     state, message, thread_ts = await at.ask()
     at.service.next_faults.clear()
     expected, says = case.rds if case.rds and at.key == "rds" else (case.state, case.says)
-    says = CONCLUSION[at.key] if says == WHOLE else says
+    says = SAID[says][at.key] if says in SAID else says
     shown = f"{message.text} {message.blocks}"
     assert (state, says in shown) == (expected, True), f"{state}: {shown[:1500]}"
     assert len(at.replies(thread_ts)) == 1
@@ -224,6 +240,30 @@ async def test_what_never_ends_is_given_up(key: str, valkey_url: str, subtests: 
         for case in IMPATIENT:
             with subtests.test(fault=case.name):
                 await check(at, case)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_of_two_who_asked_the_same_words_nobody_gets_the_other_s_answer(
+    lost: int, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one lost answer it is known which it is, because the other is known; of two neither is."""
+    if lost == 1:
+        # However long the other's first frame takes here.
+        monkeypatch.setattr("bot.upstream.rds_recovery.MISSING_WITHIN", 60)
+    async with desk("rds", valkey_url, rds_concurrency=2) as at:
+        at.service.concurrency = 2
+        at.service.next_faults.extend([Faults(cut_after=0, cut_with="rst")] * lost)
+        ended = await asyncio.gather(at.ask(), at.ask())
+        states = [state for state, _, _ in ended]
+        if lost == 2:
+            assert states == ["failed", "failed"]
+            assert all(BROKE in message.text for _, message, _ in ended)
+            return
+        assert states == [ANSWERED, ANSWERED]
+        runs = [run_of(message) for _, message, _ in ended]
+        known = {str(await at.redis.hget(keys.run(run), "session_id")) for run in runs}
+        asked = {request.session_id for request in at.service.requests if request.action == "ChatMessages"}
+        assert known == asked and len(asked) == 2
 
 
 @pytest.mark.parametrize("code", sorted(BUSY))

@@ -201,12 +201,89 @@ async def test_what_cannot_be_fetched_is_told_with_what_had_come(stage: Stage) -
     assert stage.world.endings("a") == ["END failed explained Cut|half"]
 
 
-async def test_a_cut_before_the_conversation_had_a_name_is_told(stage: Stage) -> None:
+async def test_a_cut_before_the_conversation_had_a_name_is_fetched_and_the_thread_goes_on_there(
+    stage: Stage,
+) -> None:
+    stage.worker()
+    stage.followed.refuse_first["a"] = [UpstreamError("Cut")]
+    stage.followed.history["a"] = [RunStarted("", "conv-1", "msg-1"), WHOLE, RunFinished()]
+    run_id = await stage.ask("a", backend="rds")
+    await stage.until_state(run_id, "answered", "failed")
+    assert stage.world.endings("a") == ["END answered |half and the rest"]
+    assert stage.followed.asked == ["a"] and stage.followed.others == [frozenset()]
+    run = await stage.runs.get(run_id)
+    assert run is not None and (run.session_id, run.message_id) == ("conv-1", "msg-1")
+    stage.followed.answer("b")
+    await stage.until_state(await stage.ask("b"), "answered")
+    assert (stage.followed.asks[-1].session_id, stage.followed.asks[-1].parent_id) == ("conv-1", "msg-1")
+
+
+async def test_a_cut_before_the_conversation_had_a_name_is_told_when_the_history_knows_none(
+    stage: Stage,
+) -> None:
     stage.worker()
     stage.followed.refuse["a"] = UpstreamError("Cut")
     run_id = await stage.ask("a", backend="rds")
     await stage.until_state(run_id, "failed")
-    assert stage.followed.asked == ["a"] and stage.followed.fetched == []
+    assert stage.world.endings("a") == ["END failed explained Cut|"]
+    assert stage.followed.asked == ["a"]
+
+
+async def test_who_asked_the_same_words_is_told_to_the_search(stage: Stage) -> None:
+    """Somebody whose conversation is known leaves the others to choose from; somebody whose is not leaves nothing."""
+    stage.limit = 3
+    stage.worker()
+    threads = [Thread("T1", "C1", f"{number}.0") for number in range(3)]
+    stage.followed.feed("why?", BEGUN, WHOLE, RunFinished())
+    await stage.until_state(await stage.ask("why?", threads[0], backend="rds"), "answered")
+    stage.followed.refuse["why?"] = UpstreamError("Cut")
+    for thread in threads[1:]:
+        await stage.until_state(await stage.ask("why?", thread, backend="rds"), "failed")
+    assert stage.followed.others == [frozenset({"conv-1"}), None]
+
+
+async def test_a_crash_before_the_conversation_had_a_name_is_fetched_by_the_next_worker(
+    stage: Stage,
+) -> None:
+    stage.worker()
+    run_id = await stage.ask("a", backend="rds")
+    await stage.until(lambda: stage.followed.open)
+    await stage.kill(0)
+    stage.followed.history["a"] = [RunStarted("", "conv-1", "msg-1"), WHOLE, RunFinished()]
+    stage.worker()
+    await stage.until_state(run_id, "answered", "interrupted")
+    assert stage.world.endings("a") == ["END answered |half and the rest"]
+    stage.followed.answer("b")
+    await stage.until_state(await stage.ask("b"), "answered")
+    assert stage.followed.asked == ["a", "b"]
+    assert (stage.followed.asks[-1].session_id, stage.followed.asks[-1].parent_id) == ("conv-1", "msg-1")
+
+
+async def test_a_crash_before_the_conversation_had_a_name_that_fits_no_record_ends_as_cut(
+    stage: Stage,
+) -> None:
+    stage.worker()
+    run_id = await stage.ask("a", backend="rds")
+    await stage.until(lambda: stage.followed.open)
+    await stage.kill(0)
+    stage.worker()
+    await stage.until_state(run_id, "answered", "interrupted")
+    assert stage.world.endings("a") == ["END interrupted interrupted|"]
+    assert stage.followed.asked == ["a"]
+
+
+async def test_a_drain_before_the_conversation_had_a_name_leaves_the_run_to_the_next_worker(
+    stage: Stage,
+) -> None:
+    worker = stage.worker()
+    run_id = await stage.ask("a", backend="rds")
+    await stage.until(lambda: stage.followed.open)
+    await worker.drain(0)
+    assert stage.world.endings("a") == []
+    stage.followed.history["a"] = [RunStarted("", "conv-1", "msg-1"), WHOLE, RunFinished()]
+    stage.worker()
+    await stage.until_state(run_id, "answered", "interrupted")
+    assert stage.world.endings("a") == ["END answered |half and the rest"]
 
 
 async def test_das_is_never_asked_twice_and_what_had_come_stays(stage: Stage) -> None:

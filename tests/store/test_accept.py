@@ -236,14 +236,15 @@ async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
     await usage.count(run)
     await runs.stop(leases[0].run_id, "U2")
     await sessions.adopt(THREAD, session, "other", "m1")
+    await sessions.note_words(run)
     known = [
         keys.seen_event("x"), keys.seen_message("x", "x", "x"), keys.run("x"), keys.queue("x"), keys.thread("x"),
         keys.lease("x"), keys.slot("x", "x"), keys.THREADS, keys.FENCE,
-        keys.choices("x"), keys.usage("x", "x"), keys.waiting("x"),
+        keys.choices("x"), keys.usage("x", "x"), keys.waiting("x"), keys.same_words("x"),
     ]  # fmt: skip
     pattern = re.compile("|".join(re.escape(key).replace(":x", ":[^:].*") for key in known))
     found = [str(key) for key in await redis.keys()]
-    assert len(found) >= 16
+    assert len(found) >= 17
     for key in found:
         assert key.startswith("{das-bot}:") and pattern.fullmatch(key), key
         assert await redis.pttl(key) > 0, key

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from importlib.resources import files
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from bot.model.question import Thread
+from bot.model.question import Question, Thread
+from bot.model.run import Run
 from bot.store import keys
 from bot.store.connection import connect
 from bot.store.scripts import sources
@@ -190,6 +192,54 @@ async def test_forgetting_at_the_same_moment_never_yields_a_session_called_none(
         return 36
 
     assert set(await asyncio.gather(*(one(number) for number in range(400)))) == {36}
+
+
+async def asked(
+    redis: Redis,
+    run_id: str,
+    at: float,
+    words: str = "why?",
+    *,
+    asks: int = 1,
+    refusals: int = 0,
+    named: str = "",
+) -> Run:
+    """A run that asked at that time, and its record."""
+    run = Run(run_id, Question(THREAD, "1.0", "U1", "T1", words, "mention"), backend="rds", asked_at=at)
+    record: dict[Any, Any] = {"asks": asks, "session_id": named}
+    if refusals:
+        record["refusals"] = refusals
+    await redis.hset(keys.run(run_id), mapping=record)
+    await Sessions(redis, keys.Lives()).note_words(run)
+    return run
+
+
+async def test_who_asked_the_same_words_at_the_same_time_is_known_with_their_sessions(redis: Redis) -> None:
+    sessions = Sessions(redis, keys.Lives())
+    mine = await asked(redis, "mine", 1000.5)
+    assert await sessions.of_same_words(mine, 90) == frozenset()
+    await asked(redis, "other words", 1000, "why not?")
+    await asked(redis, "long before", 900)
+    await asked(redis, "long after", 1100)
+    await asked(redis, "refused each time", 1000, asks=2, refusals=2)
+    await asked(redis, "named", 1080, " why?\n", named="conv-1")
+    assert await sessions.of_same_words(mine, 90) == frozenset({"conv-1"})
+    await asked(redis, "without a name", 950)
+    assert await sessions.of_same_words(mine, 90) is None
+    await redis.hset(keys.run("without a name"), "session_id", "conv-2")
+    assert await sessions.of_same_words(mine, 90) == frozenset({"conv-1", "conv-2"})
+    # Its record has run out, and what is known of the words would have with it.
+    await redis.delete(keys.run("named"))
+    assert await sessions.of_same_words(mine, 90) == frozenset({"conv-2"})
+
+
+async def test_who_asked_which_words_is_kept_as_long_as_a_run_and_cannot_be_read(redis: Redis) -> None:
+    await asked(redis, "before", 1000)
+    await asked(redis, "after", 1000 + keys.Lives().run / 1000 + 1)
+    [key] = await redis.keys("*same*")
+    assert "why" not in str(key)
+    assert await redis.zrange(key, 0, -1) == ["after"]
+    assert 0 < await redis.pttl(key) <= keys.Lives().run
 
 
 def test_every_script_has_a_name_of_its_own() -> None:

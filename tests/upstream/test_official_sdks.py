@@ -81,12 +81,14 @@ FRAMES = {
 }
 
 
+LISTED = b'{"Data":[{"Id":"c/1 +~"}],"HasMore":"true"}'
+"""A page of a list that has another one."""
+
+
 async def answers(request: Any, writer: asyncio.StreamWriter) -> None:
     """A stream for what streams, and an empty JSON object for the rest."""
     action = request.headers["x-acs-action"]
-    kind, body = (
-        ("text/event-stream", FRAMES[action]) if action in FRAMES else ("application/json", b'{"Data":[]}')
-    )
+    kind, body = ("text/event-stream", FRAMES[action]) if action in FRAMES else ("application/json", LISTED)
     writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n".encode() + body)
     await writer.drain()
 
@@ -183,7 +185,11 @@ async def test_the_calls_of_rds_copilot(start_server: Any, token: str) -> None:
     await compare(server, token)
     await service.rate("yy9rkn6q-0001", "like", "")
     await compare(server, token)
-    await service.status(SESSION)
+    pages = service._conversations()
+    await anext(pages)
+    await compare(server, token)
+    await anext(pages)
+    assert "LastId=c%2F1+%2B~" in server.requests[-1].target
     await compare(server, token)
     await service._messages(SESSION)
     await compare(server, token)

@@ -18,7 +18,7 @@ from bot.upstream.acs3 import Credentials
 from bot.upstream.backend import Ask, Backend, Followed, Resume
 from bot.upstream.credentials import StaticCredentials
 from bot.upstream.errors import UpstreamError
-from bot.upstream.rds import QUESTION_LIMIT, RdsCopilot, chat_params, rds_endpoint
+from bot.upstream.rds import PAGES, QUESTION_LIMIT, RdsCopilot, chat_params, rds_endpoint
 from bot.upstream.wire import Timeouts
 
 KEY = StaticCredentials(Credentials(DEMO_CREDENTIAL.key_id, DEMO_CREDENTIAL.secret))
@@ -65,6 +65,11 @@ def fold(events: list[Event]) -> Answer:
     for event in events:
         answer.apply(event, 0.0)
     return answer
+
+
+async def nobody() -> frozenset[str]:
+    """Nobody else asked the same words."""
+    return frozenset()
 
 
 async def ask(rds: Backend, text: str, **fields: Any) -> Answer:
@@ -225,7 +230,7 @@ async def test_a_lost_answer_is_fetched_whole(service: SimulatedRds, fault: Faul
     assert raised.value.code == ("Silence" if fault.silent_after else "Cut")
     asked = Ask(question, whole.session_id)
     message_id = lost.message_id if known == "message" else ""
-    fetched = fold([event async for event in rds.recover(asked, message_id, began)])
+    fetched = fold([event async for event in rds.recover(asked, message_id, began, nobody)])
     assert fetched.finished
     assert fetched.message_id == lost.message_id != whole.message_id
     assert fetched.text == _live_text(service)
@@ -238,8 +243,61 @@ def _live_text(service: SimulatedRds) -> str:
     return conversation.messages[-1].answer
 
 
+async def _recover(rds: RdsCopilot, asked: Ask, since: float) -> Answer:
+    return fold([event async for event in rds.recover(asked, "", since, nobody)])
+
+
 async def _again(rds: RdsCopilot, session_id: str, message_id: str) -> Answer:
-    return fold([event async for event in rds.recover(Ask("", session_id), message_id, 0.0)])
+    return fold([event async for event in rds.recover(Ask("", session_id), message_id, 0.0, nobody)])
+
+
+async def test_an_answer_lost_before_its_first_frame_is_found_among_all_conversations(
+    service: SimulatedRds, rds: RdsCopilot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on another page than the first, because others asked on meanwhile."""
+    monkeypatch.setattr("bot.upstream.rds.CONVERSATIONS", 2)
+    question, began = "why is rm-demo1 slow?", time.time()
+    others = [await ask(rds, f"hello {number}") for number in range(3)]
+    service.next_faults.append(Faults(cut_after=0, cut_with="rst"))
+    with pytest.raises(UpstreamError, match="Cut"):
+        await ask(rds, question)
+    lost = service.requests[-1]
+    for other in others:
+        await ask(rds, "and now?", session_id=other.session_id)
+    fetched = await _recover(rds, Ask(question), began)
+    assert fetched.finished and fetched.calls and fetched.text
+    assert (fetched.session_id, fetched.message_id) == (lost.session_id, lost.message_id)
+    assert [r.params.get("LastId") for r in service.requests if r.action == "GetConversations"][:2] == [
+        None,
+        others[1].session_id,
+    ]
+
+
+async def test_of_two_lost_answers_to_the_same_words_none_is_guessed(
+    service: SimulatedRds, rds: RdsCopilot
+) -> None:
+    question, began = "why is rm-demo1 slow?", time.time()
+    theirs = await ask(rds, question)
+    service.next_faults.append(Faults(cut_after=0, cut_with="rst"))
+    with pytest.raises(UpstreamError, match="Cut"):
+        await ask(rds, question)
+    lost = service.requests[-1]
+    with pytest.raises(UpstreamError, match="NotFound"):
+        await _recover(rds, Ask(question), began)
+
+    async def known() -> frozenset[str]:
+        return frozenset({theirs.session_id})
+
+    events = [event async for event in rds.recover(Ask(question), "", began, known)]
+    assert fold(events).session_id == lost.session_id
+
+
+async def test_conversations_without_end_are_not_read_for_ever(start_server: Any) -> None:
+    body = {"Data": [{"Id": "c0", "UpdatedAt": "9999999999"}], "HasMore": True}
+    server = await start_server(replies(200, json.dumps(body).encode()))
+    with pytest.raises(UpstreamError, match="NotFound"):
+        await copilot(server.endpoint).status("c1")
+    assert len(server.requests) == PAGES
 
 
 async def test_fetching_waits_until_the_generation_has_ended(service: SimulatedRds, rds: RdsCopilot) -> None:
@@ -248,7 +306,7 @@ async def test_fetching_waits_until_the_generation_has_ended(service: SimulatedR
     async with rds.ask(Ask(question)) as stream:
         names = fold([await anext(stream)])
     seen: list[Event] = []
-    async for event in rds.recover(Ask(question, names.session_id), names.message_id, 0.0):
+    async for event in rds.recover(Ask(question, names.session_id), names.message_id, 0.0, nobody):
         seen.append(event)
         if len(seen) == 2:
             assert await rds.status(names.session_id) == "running"
@@ -262,9 +320,9 @@ async def test_fetching_waits_until_the_generation_has_ended(service: SimulatedR
 async def test_an_answer_nobody_knows_is_not_found(rds: RdsCopilot) -> None:
     answer = await ask(rds, "why is rm-demo1 slow?")
     with pytest.raises(UpstreamError, match="NotFound"):
-        [event async for event in rds.recover(Ask("other words", answer.session_id), "", time.time())]
+        await _recover(rds, Ask("other words", answer.session_id), time.time())
     with pytest.raises(UpstreamError) as raised:
-        [event async for event in rds.recover(Ask("q", "no-such-conversation"), "", 0.0)]
+        await _recover(rds, Ask("q", "no-such-conversation"), 0.0)
     assert raised.value.is_gone_session
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from bot.model.event import (
     ToolCallStart,
 )
 from bot.upstream.errors import UpstreamError
-from bot.upstream.rds_recovery import MISSING_WITHIN, Record, Recovery, pick
+from bot.upstream.rds_records import Record, pick
+from bot.upstream.rds_recovery import MISSING_WITHIN, Recovery
 from bot.upstream.values import folded
 
 ASKED = 1_763_986_004.0
@@ -46,6 +48,13 @@ class History:
             raise look
         return look
 
+    async def conversations(self) -> AsyncIterator[Record]:
+        raise AssertionError("its conversation is known")
+        yield {}
+
+    async def others(self) -> frozenset[str] | None:
+        raise AssertionError("its conversation is known")
+
     async def status(self, session_id: str) -> str:
         assert session_id == "c1"
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
@@ -58,9 +67,14 @@ class History:
 
     async def recover(self, message_id: str = "m1", within: float = 1800.0) -> list[Event]:
         recovery = Recovery(
-            self.messages, self.status, sleep=self.sleep, clock=lambda: sum(self.pauses), within=within
+            self.conversations,
+            self.messages,
+            self.status,
+            sleep=self.sleep,
+            clock=lambda: sum(self.pauses),
+            within=within,
         )
-        return [event async for event in recovery.events("c1", "why?", message_id, ASKED)]
+        return [event async for event in recovery.events("c1", "why?", message_id, ASKED, self.others)]
 
 
 def record(answer: str, status: str = "finished", **fields: Any) -> Record:

@@ -92,7 +92,10 @@ class Message:
 
 @dataclass(slots=True)
 class Conversation:
-    """A conversation; `topic` is what was found last, `approval` the mode its tools are in."""
+    """A conversation; `topic` is what was found last, `approval` the mode its tools are in.
+
+    `updated` is when it was asked or its answer ended, in Unix seconds as `created`.
+    """
 
     id: str
     created: float
@@ -133,7 +136,9 @@ class Conversations:
             self._by_id.popitem(last=False)
 
     def latest_first(self) -> list[Conversation]:
-        return list(reversed(self._by_id.values()))
+        """By when they changed; the one used last first where the clock cannot tell."""
+        used = reversed(self._by_id.values())
+        return sorted(used, key=lambda conversation: conversation.updated, reverse=True)
 
     def message(self, message_id: str) -> Message | None:
         return next((message for message in self._messages() if message.id == message_id), None)

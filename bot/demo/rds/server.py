@@ -239,7 +239,7 @@ class SimulatedRds(Service):
         received.task_id = message.task_id
         task = asyncio.create_task(self._generate(conversation, message, signed, faults))
         self._tasks[message.id] = task
-        task.add_done_callback(lambda _: self._ended(message))
+        task.add_done_callback(lambda _: self._ended(conversation, message))
         return message
 
     def _compose(self, ask: Ask, conversation: Conversation, message: Message) -> list[Timed]:
@@ -294,9 +294,10 @@ class SimulatedRds(Service):
         failed = not RDS.ends(frames[-1].frame)
         message.close("failed" if failed else "finished", self._clock())
 
-    def _ended(self, message: Message) -> None:
+    def _ended(self, conversation: Conversation, message: Message) -> None:
         if message.status == "running":  # cancelled before its first step
             message.close("stopped", self._clock())
+        conversation.updated = message.finished
         del self._tasks[message.id]
         self._release(_ACCOUNT)
 
