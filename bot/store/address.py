@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -105,11 +106,27 @@ def _tls(options: dict[str, str]) -> dict[str, Any]:
             tls[name] = path
     if ("ssl_certfile" in tls) != ("ssl_keyfile" in tls):
         raise ValueError("ssl_certfile and ssl_keyfile are needed together")
+    _look_into(tls)
     check = options.pop("ssl_check_hostname", "true").lower()
     if check not in ("true", "false"):
         raise ValueError("ssl_check_hostname must be true or false")
     tls["ssl_check_hostname"] = check == "true"
     return tls
+
+
+def _look_into(tls: dict[str, Any]) -> None:
+    """Connections would fail for ever with a file that is none of its kind, or ask the terminal for a passphrase."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    name = "ssl_ca_certs"
+    try:
+        if name in tls:
+            context.load_verify_locations(tls[name])
+        name = "ssl_certfile and ssl_keyfile"
+        if "ssl_certfile" in tls:
+            context.load_cert_chain(tls["ssl_certfile"], tls["ssl_keyfile"], password="")
+    except OSError as error:
+        why = getattr(error, "reason", None) or "it is no file"
+        raise ValueError(f"{name}: not in PEM format, not a pair, or with a passphrase ({why})") from None
 
 
 def _path(path: str, kind: Kind, options: dict[str, str]) -> tuple[str, int]:

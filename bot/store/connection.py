@@ -17,7 +17,7 @@ from bot import log
 from bot.settings import Settings, SettingsError
 from bot.store import embedded, keys
 from bot.store.address import Address, parse
-from bot.store.primary import PROTOCOL, Primary
+from bot.store.primary import PROTOCOL, Primary, SentinelRefusesError
 
 logger = log.get(__name__)
 
@@ -35,6 +35,8 @@ _OLDEST = (7, 0)
 _FIRST_PAUSE_SECONDS = 0.5
 """Before the second try to reach a server at start; it doubles up to the longest."""
 _PAUSE_SECONDS = 10.0
+_HUNG_UP = re.compile("closed by server|reset by peer")
+"""What a server that speaks only TLS does with other clients; it may as well be going down."""
 _MOVED_ON = (
     exceptions.ReadOnlyError,
     exceptions.MasterDownError,
@@ -190,7 +192,10 @@ async def _about(address: Address) -> dict[str, Any]:
             except (exceptions.RedisError, OSError) as error:
                 if problem := refusal(error):
                     raise SettingsError([f"REDIS_URL: {problem}"]) from None
-                logger.warning("redis is away, trying again", reason=reason(error), seconds=wait)
+                why = reason(error)
+                if address.tls is None and _HUNG_UP.search(why):
+                    why += " (if it speaks TLS only, write rediss for redis in REDIS_URL)"
+                logger.warning("redis is away, trying again", reason=why, seconds=wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, _PAUSE_SECONDS)
     finally:
@@ -201,6 +206,16 @@ def refusal(error: BaseException | None) -> str:
     """Why trying again is pointless, "" when it may help. redis-py wraps what it got in errors of its own."""
     while error is not None:
         match error:
+            case SentinelRefusesError():
+                return (
+                    f"a Sentinel refuses us: {_words(error)}; check sentinel_username and sentinel_password, "
+                    "and that this user may send SENTINEL GET-MASTER-ADDR-BY-NAME"
+                )
+            case exceptions.ResponseError() if "protected mode" in str(error):
+                return (
+                    "the server takes nobody from another machine while it has no password (protected mode); "
+                    "set one there, and write it into the URL"
+                )
             case exceptions.AuthenticationError():
                 return f"the server refuses us: {_words(error)}; check user and password"
             case exceptions.NoPermissionError():
@@ -214,16 +229,19 @@ def refusal(error: BaseException | None) -> str:
             case exceptions.InvalidResponse():
                 return "what answers there is no Redis: it does not speak its protocol"
             case ssl.SSLCertVerificationError():
-                why = error.verify_message
-                return (
-                    f"the server's certificate is not trusted ({why}); name its CA's file with ssl_ca_certs"
-                )
+                return f"the server's certificate is not trusted ({error.verify_message}); {_distrust(error)}"
             case ssl.SSLError() if "CERTIFICATE_REQUIRED" in str(error):
                 return "the server wants to see a certificate of ours; give ssl_certfile and ssl_keyfile"
             case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(error):
                 return "the server does not speak TLS; write redis:// instead of rediss://"
         error = error.__cause__ or error.__context__
     return ""
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    if "mismatch" in error.verify_message:
+        return "write the host as the certificate names it, or give ssl_check_hostname=false"
+    return "if it is from a CA of your own, name the CA's file with ssl_ca_certs"
 
 
 def _hint(error: Exception) -> str:

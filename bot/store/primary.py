@@ -25,6 +25,11 @@ from bot.store.address import Address
 
 Node = tuple[str, int]
 
+
+class SentinelRefusesError(exceptions.AuthenticationError):
+    """A Sentinel does not take the login for Sentinels, which is another one than the server's."""
+
+
 PROTOCOL = 2
 """Of RESP. With 3 the library sends HELLO and asks every server to announce maintenance, which few can."""
 _ASK_SECONDS = 2.0
@@ -72,7 +77,8 @@ class Primary:
             try:
                 found, others = await self._ask(node)
             except (RedisError, OSError) as error:
-                problem = error
+                # Who refuses us tells more than who is away.
+                problem = problem if isinstance(problem, exceptions.AuthenticationError) else error
                 continue
             # One that is cut off from the rest would name the old primary for ever: next time another one is asked.
             known = {*others, *self._address.nodes}
@@ -100,7 +106,10 @@ class Primary:
         try:
             if not self.is_behind_sentinels:
                 return _owner(await client.execute_command("CLUSTER", "SLOTS"), node)
-            found = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.service)
+            try:
+                found = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.service)
+            except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
+                raise SentinelRefusesError(str(error)) from None
             if not found:
                 raise exceptions.ConnectionError(f"it knows no service named {address.service!r}")
             return (str(found[0]), int(found[1])), []

@@ -13,7 +13,7 @@ from bot.model.event import RunFinished, TextMessageContent
 from bot.store import connection, keys
 
 if TYPE_CHECKING:
-    from tests.conftest import Fleet, Replicated
+    from tests.fleet import Fleet, Replicated
     from tests.relay.conftest import Stage
 
 REST = (TextMessageContent("m", "second half"), RunFinished())

@@ -10,7 +10,7 @@ import pytest
 from bot.store import connection, keys
 
 if TYPE_CHECKING:
-    from tests.conftest import Replicated
+    from tests.fleet import Replicated
 
 ANA, OPS = "U0ANA00001", "C0DBOPS001"
 

@@ -10,7 +10,7 @@ import pytest
 from bot import metrics
 
 if TYPE_CHECKING:
-    from tests.conftest import Fleet
+    from tests.fleet import Fleet
 
 ANA, OPS = "U0ANA00001", "C0DBOPS001"
 

@@ -1,7 +1,5 @@
 """REDIS_URL taken apart, and what is said of one that makes no sense."""
 
-from pathlib import Path
-
 import pytest
 
 from bot.store.address import Address, parse
@@ -86,24 +84,6 @@ def test_what_makes_no_sense_is_explained_without_repeating_a_password(url: str,
         parse(url)
     assert words in str(caught.value)
     assert "hunter2" not in str(caught.value)
-
-
-def test_files_are_looked_for_and_a_pair_is_a_pair(tmp_path: Path) -> None:
-    for name in ("ca.pem", "cert.pem", "key.pem"):
-        (tmp_path / name).write_text("")
-    ca, cert, key = (
-        f"ssl_{name}={tmp_path}/{file}.pem"
-        for name, file in (("ca_certs", "ca"), ("certfile", "cert"), ("keyfile", "key"))
-    )
-    address = parse(f"rediss://host/?{ca}&{cert}&{key}")
-    assert address.tls == {
-        "ssl_ca_certs": f"{tmp_path}/ca.pem",
-        "ssl_certfile": f"{tmp_path}/cert.pem",
-        "ssl_keyfile": f"{tmp_path}/key.pem",
-        "ssl_check_hostname": True,
-    }
-    with pytest.raises(ValueError, match="needed together"):
-        parse(f"rediss://host/?{cert}")
 
 
 def test_no_password_in_the_representation() -> None:

@@ -1,12 +1,10 @@
-"""Real servers of every kind: Sentinels and a Cluster whose primary is killed, TLS, and a user with few rights."""
+"""Real servers of every kind: Sentinels and a Cluster whose primary is killed, and a user with few rights."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import subprocess
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +13,16 @@ from redis import RedisError
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from bot.model.question import Question, Thread
-from bot.model.run import State
-from bot.settings import Settings, SettingsError
+from bot.settings import SettingsError
 from bot.store import connection, keys
 from bot.store.address import parse
-from bot.store.connection import connect, open_store
+from bot.store.connection import connect
 from bot.store.primary import SLOT, Primary
-from bot.store.rates import Asked, SharedRates
 from bot.store.runs import Runs
-from bot.store.sessions import Agent, Sessions
-from bot.store.slots import Kind, Slots
+from tests.store.whole import everything, one_run, opened, outlive_the_primary, question
 
 if TYPE_CHECKING:
-    from tests.conftest import Fleet, Replicated
+    from tests.fleet import Fleet, Replicated
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,78 +41,13 @@ async def redis(servers: Replicated) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def question(ts: str) -> Question:
-    return Question(Thread("T1", "C1", "1.0"), ts, "U1", "T1", f"question {ts}", "mention")
-
-
-async def one_run(runs: Runs) -> str:
-    """Take the next run, do it, and end it."""
-    [(entry, thread)] = await runs.next_entries(1, 1000)
-    lease = await runs.lease(entry, thread)
-    assert lease
-    run = await runs.get(lease.run_id)
-    assert run
-    await runs.beat(lease)
-    run.asked_at, run.state = 7.0, State.RUNNING
-    await runs.save(lease, run)
-    run.state = State.ANSWERED
-    await runs.finish(lease, run)
-    return lease.run_id
-
-
-async def everything(redis: Redis) -> None:
-    """Each kind of command the bot sends: scripts of many keys, blocking reads, pipelines."""
-    runs = Runs(redis, keys.Lives(), "one")
-    await runs.prepare()
-    first = await runs.accept(question("1.1"), event_id="Ev1")
-    assert (await runs.accept(question("1.1"), event_id="Ev1")).verdict == "duplicate"
-    assert await one_run(runs) == first.run_id
-    assert await runs.next_entries(1, 10) == []
-    assert await runs.abandoned_entries(1) == []
-    ended = await runs.get(first.run_id)
-    assert ended and ended.state is State.ANSWERED
-    sessions, slots, kind = Sessions(redis, keys.Lives()), Slots(redis), Kind("das", 1)
-    agent = Agent("das")
-    thread = Thread("T1", "C1", "1.0")
-    session = await sessions.session_of(thread, agent, named_by_service=False)
-    assert await sessions.session_of(thread, agent, named_by_service=False) == session
-    assert await slots.ask(kind, "a") == 0
-    assert await slots.ask(kind, "b") == 1
-    await slots.free(kind, "a")
-    assert await slots.ask(kind, "b") == 0
-    turn = await SharedRates(redis, "T1").ask("chat.update", Asked(1.0, 1.0, 0.0, 0, 0.0, 1))
-    assert turn and turn.granted
-
-
 async def test_everything_works_and_a_killed_primary_is_followed(redis: Redis, servers: Replicated) -> None:
     await everything(redis)
     if servers.url.startswith("redis+cluster"):
         # The node named there does not serve our slot.
         with pytest.raises(SettingsError, match=r"node of a Cluster; write redis\+cluster://"):
             await opened(servers.url.replace("+cluster", ""))
-    runs = Runs(redis, keys.Lives(), "two")
-    accepted = [(await runs.accept(question(f"2.{n}"))).run_id for n in range(3)]
-    [(entry, thread)] = await runs.next_entries(1, 1000)
-    lease = await runs.lease(entry, thread)
-    assert lease
-    await asyncio.to_thread(servers.wait_until_replicated)
-    await asyncio.to_thread(servers.kill_primary)
-    # What was accepted and replicated is all there; whoever holds a lease goes on with it.
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                beat = await runs.beat(lease)
-                break
-            except (RedisError, OSError):
-                await asyncio.sleep(0.02)
-    assert beat.waiting == accepted[1:]
-    run = await runs.get(accepted[0])
-    assert run
-    run.state = State.ANSWERED
-    await runs.finish(lease, run)
-    assert [await one_run(runs), await one_run(runs)] == accepted[1:]
-    assert (await runs.accept(question("2.1"))).verdict == "duplicate"
-    assert (await runs.accept(question("3.1"))).verdict == "accepted"
+    await outlive_the_primary(redis, servers)
 
 
 async def test_a_slot_that_moves_to_another_node_is_followed(cluster: Replicated) -> None:
@@ -177,72 +106,6 @@ async def test_what_the_sentinels_cannot_tell_is_said(sentinels: Replicated) -> 
     url = f"redis+sentinel://127.0.0.1:{sentinels.sentinel}/unknown"
     with pytest.raises(RedisConnectionError, match="it knows no service named 'unknown'"):
         await Primary(parse(url)).find()
-
-
-# -- TLS -------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Secured:
-    """A server that speaks TLS and wants to see its clients' certificates. `folder` has the files."""
-
-    folder: Path
-    port: int
-
-    def url(self, *, ca: str = "ca", certified: bool = True, host: str = "127.0.0.1") -> str:
-        options = [f"ssl_ca_certs={self.folder}/{ca}.crt"]
-        if certified:
-            options += [f"ssl_certfile={self.folder}/client.crt", f"ssl_keyfile={self.folder}/client.key"]
-        return f"rediss://{host}:{self.port}/0?{'&'.join(options)}"
-
-
-def certify(openssl: str, folder: Path, name: str, *extra: str) -> None:
-    """A key and a certificate that is good for this machine for a day."""
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
-    command += ["-days", "1", "-subj", f"/CN={name}", "-keyout", f"{folder}/{name}.key"]
-    subprocess.run([*command, "-out", f"{folder}/{name}.crt", *extra], check=True, capture_output=True)
-
-
-@pytest.fixture
-def secured(fleet: Fleet, openssl: str) -> Secured:
-    folder = fleet.folder
-    signed = ("-CA", f"{folder}/ca.crt", "-CAkey", f"{folder}/ca.key")
-    certify(openssl, folder, "ca")
-    certify(openssl, folder, "stranger")
-    certify(openssl, folder, "server", *signed, "-addext", "subjectAltName=IP:127.0.0.1")
-    certify(openssl, folder, "client", *signed)
-    files = ["--tls-cert-file", f"{folder}/server.crt", "--tls-key-file", f"{folder}/server.key"]
-    files += ["--tls-ca-cert-file", f"{folder}/ca.crt"]
-    plain = fleet.start("--tls-port", "0", *files)
-    return Secured(folder, fleet.speak_tls(plain))
-
-
-async def opened(url: str) -> Redis:
-    return await open_store(Settings.model_validate({"redis_url": url}))
-
-
-async def test_tls_with_a_certificate_of_ours(secured: Secured) -> None:
-    redis = await opened(secured.url())
-    await everything(redis)
-    await redis.aclose()
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"ca": "stranger"}, "certificate is not trusted (self-signed certificate in certificate chain)"),
-        ({"host": "localhost"}, "Hostname mismatch"),
-        ({"certified": False}, "give ssl_certfile and ssl_keyfile"),
-    ],
-)
-async def test_what_is_wrong_with_tls_is_said(
-    secured: Secured, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], words: str
-) -> None:
-    # The server may close the connection before its alert has arrived: then another try learns the reason.
-    monkeypatch.setattr(connection, "_FIRST_PAUSE_SECONDS", 0.0)
-    with pytest.raises(SettingsError) as caught:
-        await opened(secured.url(**given))
-    assert words in str(caught.value)
 
 
 # -- a user with few rights ------------------------------------------------------------------------------
@@ -305,3 +168,18 @@ async def test_what_is_no_redis_is_told_so(scheme: str) -> None:
         words = "is no Redis" if scheme == "redis" else "does not speak TLS"
         with pytest.raises(SettingsError, match=words):
             await opened(f"{scheme}://127.0.0.1:{port}")
+
+
+async def test_protected_mode_is_explained() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # What Valkey and Redis write to a client of another machine, before they hang up.
+        writer.write(
+            b"-DENIED Running in protected mode because protected mode is enabled and no password\r\n"
+        )
+        await reader.read(1)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(SettingsError, match=r"has no password \(protected mode\); set one there"):
+            await opened(f"redis://127.0.0.1:{port}")

@@ -19,7 +19,7 @@ from bot.store.sessions import Agent, Sessions
 from bot.store.slots import Kind, Slots
 
 if TYPE_CHECKING:
-    from tests.conftest import Fleet
+    from tests.fleet import Fleet
 
 
 @pytest.fixture(params=["redis", "valkey"])
