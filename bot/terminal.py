@@ -72,7 +72,7 @@ def _calls(answer: Answer) -> list[RenderableType]:
         Text(f"· {step.label}", style="cyan") for step in answer.steps if not answer.calls_of(step)
     ]
     for call in answer.calls.values():
-        line = Text(call_title(call), style=_STYLES.get(call.state, "yellow"))
+        line = Text(call_title(call, "en"), style=_STYLES.get(call.state, "yellow"))
         lines.append(line)
         if call.error:
             lines.append(Text(f"  {redact(call.error)[:300]}", style="red"))

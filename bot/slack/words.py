@@ -22,6 +22,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "The service is busy, trying again in {seconds} s",
         "服务繁忙，{seconds} 秒后重试",
     ),
+    "seconds": ("{count} s", "{count} 秒"),
+    "minutes": ("{minutes} min {seconds} s", "{minutes} 分 {seconds} 秒"),
     "still": ("still working, {minutes} min", "仍在处理，已 {minutes} 分钟"),
     "thought": ("What the agent thought", "思考过程"),
     "sources": ("Sources", "参考资料"),
@@ -253,11 +255,12 @@ def say(key: str, language: Language, **values: object) -> str:
     return _WORDS[key][language == "zh"].format(**values)
 
 
-def duration(seconds: float, *, running: bool = False) -> str:
+def duration(seconds: float, language: Language, *, running: bool = False) -> str:
     """A duration as people write it: "1.8 s", "42 s", "4 min 05 s"; whole seconds while it still runs."""
     if seconds < 60:
-        return f"{seconds:.0f} s" if running or seconds >= 10 else f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+        count = f"{seconds:.0f}" if running or seconds >= 10 else f"{seconds:.1f}"
+        return say("seconds", language, count=count)
+    return say("minutes", language, minutes=int(seconds) // 60, seconds=f"{int(seconds) % 60:02d}")
 
 
 USAGE_ASK = "Usage: `/{service}-ask <question>` · 用法：`/{service}-ask <问题>`"

@@ -110,6 +110,9 @@ def test_a_fold_is_known_by_its_title_without_sign_and_duration() -> None:
         "✓ das_api · GetLocks · 1.8 s",
         "✗ das_api · GetLocks · 30.0 s",
         ":hourglass: das_api · GetLocks · 900 ms",
+        "✓ das_api · GetLocks · 4 min 05 s",
+        "✓ das_api · GetLocks · 1.8 秒",
+        "✓ das_api · GetLocks · 4 分 05 秒",
     ]
     names = evaluate("folds.js", f"{json.dumps(titles)}.map(m.foldName)")
     assert set(names) == {"das_api · GetLocks"}

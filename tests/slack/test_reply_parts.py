@@ -57,6 +57,22 @@ def buttons(payload: Payload) -> list[tuple[str, str, str]]:
     return [(b["action_id"], b["text"]["text"], b["value"]) for row in rows for b in row["elements"]]
 
 
+def test_durations_are_in_the_askers_language() -> None:
+    draft = Draft(RUN, "zh", "DAS Agent")
+    step = [ev.StepStarted("s", "诊断", "a"), ev.StepFinished("s", "completed", "a")]
+    begun = [*step, ev.ToolCallStart("c", "sql"), ev.ToolCallStart("d", "sql")]
+    for at, event in [*enumerate(begun), (3.8, ev.ToolCallResult("c", "1")), (75, ev.ToolCallResult("d", "1"))]:
+        draft.answer.apply(event, at + 1.0)
+    draft.progress, draft.elapsed = Progress("working"), 125.0
+    told = json.dumps(draft.payload(0), ensure_ascii=False)
+    assert "诊断 · 1.0 秒" in told and "sql · 1.8 秒" in told and "sql · 1 分 12 秒" in told
+    assert " · 2 分 05 秒" in told
+    draft.ending = Ending(State.ANSWERED)
+    told += json.dumps(final_payloads(draft), ensure_ascii=False)
+    assert "DAS Agent · 2 分 05 秒" in told
+    assert re.search(r"\d (?:s|min)\b", told) is None
+
+
 def call(n: int, result: str) -> list[ev.Event]:
     return [ev.ToolCallStart(f"c{n}", "sql"), ev.ToolCallResult(f"c{n}", result)]
 

@@ -199,27 +199,28 @@ def _cards(draft: Draft, run_id: str) -> dict[str, Card]:
         if step := steps.get(call.id):
             cards[name] = _step_card(step, answer, language)
         elif call.agent_id not in agents:
-            cards[name] = _call_card(call)
+            cards[name] = _call_card(call, language)
     for number, step in enumerate(answer.steps):
         if steps.get(step.call_id) is not step or step.call_id not in answer.calls:
             cards[f"{prefix}-s{number}"] = _step_card(step, answer, language)
     return cards
 
 
-def _call_card(call: ToolCall) -> Card:
+def _call_card(call: ToolCall, language: Language) -> Card:
     error = shortened(_line(literal(call.error[:600])), _OUTPUT_MOST) if call.error else ""
-    return Card(_named(call_name(call), call), _DONE.get(call.state, "in_progress"), error)
+    return Card(_named(call_name(call), call, language), _DONE.get(call.state, "in_progress"), error)
 
 
 def _step_card(step: Step, answer: Answer, language: Language) -> Card:
     count = sub_agent(len(answer.calls_of(step)), language)
     status = "in_progress" if step.ended_at is None else "error" if step.failed else "complete"
-    return Card(_named(f"{step_name(step)} · {count}", step), status)
+    return Card(_named(f"{step_name(step)} · {count}", step, language), status)
 
 
-def _named(name: str, item: ToolCall | Step) -> str:
+def _named(name: str, item: ToolCall | Step, language: Language) -> str:
     has_times = item.started_at is not None and item.ended_at is not None and item.ended_at != item.started_at
-    took = f" · {duration((item.ended_at or 0) - (item.started_at or 0))}" if has_times else ""
+    seconds = (item.ended_at or 0) - (item.started_at or 0)
+    took = f" · {duration(seconds, language)}" if has_times else ""
     return _line(shortened(name, _TITLE_MOST - len(took)) + took)
 
 

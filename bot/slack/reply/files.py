@@ -46,7 +46,7 @@ def all_calls(answer: Answer, reference: str, language: Language) -> File:
 
 
 def _call(call: ToolCall, language: Language, room: int) -> str:
-    lines = [call_title(call), ""]
+    lines = [call_title(call, language), ""]
     for heading, text in (("arguments", call.arguments), ("error", call.error), ("result", call.result)):
         if text:
             # Redacted first: a secret that is cut in half looks like none.

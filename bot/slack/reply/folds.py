@@ -122,7 +122,7 @@ class Folds:
     def _call(self, call: ToolCall, key: str, most: int) -> Block:
         return self._container(
             key,
-            call_title(call),
+            call_title(call, self._language),
             _subtitle(call, self._language),
             [rich(self._details(call, most))],
             is_open=call.state is CallState.FAILED,
@@ -132,10 +132,10 @@ class Folds:
         mark = "…" if step.ended_at is None else "✗" if step.failed else "✓"
         if step.status == "unfinished":
             mark = "–"
-        took = _took(step)
+        took = _took(step, self._language)
         children: list[Block] = []
         for call in calls[: limits.CHILDREN - 2]:
-            heading = bold(shortened(call_title(call), limits.TITLE) + "\n")
+            heading = bold(shortened(call_title(call, self._language), limits.TITLE) + "\n")
             children.append(rich([heading, *self._details(call, most // 2)]))
         if len(calls) > len(children):
             rest = calls[len(children) :]
@@ -209,14 +209,14 @@ class Folds:
     def _line(self, call: ToolCall) -> str:
         known = self._titles.get(call.id)
         if known is None or known[0] != call.revision:
-            known = self._titles[call.id] = (call.revision, mrkdwn(shortened(call_title(call), _NAME_MOST)))
+            known = self._titles[call.id] = (call.revision, mrkdwn(shortened(call_title(call, self._language), _NAME_MOST)))
         return known[1]
 
 
-def call_title(call: ToolCall) -> str:
+def call_title(call: ToolCall, language: Language) -> str:
     """A call's name, what it asked for, and how long it took: "✓ das_api · GetSlowLogRecords · 1.8 s"."""
     parts = [f"{_MARKS[call.state]} {call_name(call)}"]
-    if took := _took(call):
+    if took := _took(call, language):
         parts.append(took)
     return " · ".join(parts)
 
@@ -238,11 +238,11 @@ def sub_agent(calls: int, language: Language) -> str:
     return say(f"sub_agent_{calls}" if calls < 2 else "sub_agent", language, count=calls)
 
 
-def _took(item: ToolCall | Step) -> str:
+def _took(item: ToolCall | Step, language: Language) -> str:
     """How long it took, "" while that is not known (a recording has no clock)."""
     if item.started_at is None or item.ended_at is None or item.ended_at == item.started_at:
         return ""
-    return duration(item.ended_at - item.started_at)
+    return duration(item.ended_at - item.started_at, language)
 
 
 def _version(call: ToolCall) -> int:

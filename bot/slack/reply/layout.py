@@ -134,7 +134,7 @@ def status(answer: Answer, progress: Progress, elapsed: float, language: Languag
     """
     if told := waiting(progress, language):
         return told
-    seconds = still(elapsed, quiet, language) or duration(elapsed, running=True)
+    seconds = still(elapsed, quiet, language) or duration(elapsed, language, running=True)
     step = answer.open_step
     call = answer.open_call
     # The call a sub-agent came from is open as long as the sub-agent is at work: that says more.
@@ -178,7 +178,7 @@ def footer(
     # A question stopped while it waited behind another never had a backend.
     parts = [part for part in (backend, mrkdwn(shortened(agent, _AGENT_MOST))) if part]
     if elapsed:
-        parts.append(duration(elapsed))
+        parts.append(duration(elapsed, frame.language))
     if count := len(answer.calls):
         parts.append(say("tool_calls_1" if count == 1 else "tool_calls", frame.language, count=count))
     if cost := _characters(answer, ending, frame.language):

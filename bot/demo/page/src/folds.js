@@ -8,7 +8,7 @@ export function foldName(title) {
   return (title ?? "")
     .replace(/:[a-z0-9_+-]+:/g, "")
     .replace(/^[^\p{L}\p{N}]+/u, "")
-    .replace(/ · [\d.,]+ ?(?:ms|s|m|min|秒)(?: [\d.]+ ?s)?$/u, "")
+    .replace(/ · [\d.,]+ ?(?:ms|s|m|min|秒|分)(?: [\d.]+ ?(?:s|秒))?$/u, "")
     .trim();
 }
 
