@@ -9,6 +9,7 @@ import pytest
 
 from bot import metrics
 from bot.demo.workspace import NO_LIMITS, Workspace
+from bot.model.question import MAX_QUESTION
 from bot.slack.budget import Budget, Priority
 from bot.slack.client import SlackClient, SlackError
 
@@ -56,7 +57,7 @@ async def test_who_is_refused_is_counted_once(house: Any) -> None:
     house.workspace.replay_event(0)
     house.workspace.say(ANA, OPS, "@das")
     await house.private_line(ANA, OPS)
-    await house.workspace.command("U0OLAF0001", "C0SHARED01", "/das-ask", "why?")
+    await house.workspace.command(ANA, OPS, "/das-ask", "why? " * MAX_QUESTION)
     assert total("das_bot_questions_total", verdict="refused") - before == 3
 
 
