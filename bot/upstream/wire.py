@@ -157,7 +157,7 @@ class Wire:
             async with aclosing(self._events(response, frames, deadline, text)) as events:
                 yield events
         finally:
-            await response.aclose()
+            await _close(response)
 
     async def call(self, action: str, params: Params, *, text: str = "") -> dict[str, Any]:
         """Call, and return the JSON object it is answered with.
@@ -314,8 +314,15 @@ async def _read_and_close(response: httpx.Response, limit: int) -> bytes:
             if size >= limit:
                 break
     finally:
-        await response.aclose()
+        await _close(response)
     return b"".join(pieces)[:limit]
+
+
+async def _close(response: httpx.Response) -> None:
+    """Close a response and its connection, and let go of them: httpx's response and its stream hold each other, and
+    would be there until the garbage collector comes by, with all that belongs to the connection."""
+    await response.aclose()
+    response.stream = httpx.ByteStream(b"")
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
