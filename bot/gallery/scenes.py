@@ -71,6 +71,19 @@ def tools() -> Picture:
     return _running("tools at work", events, elapsed=9)
 
 
+def chinese_tools() -> Picture:
+    events: list[Timed] = [
+        (0.5, ev.Reasoning(texts.CHINESE_THOUGHTS)),
+        (1, ev.StepStarted("a", "性能诊断", "sub-1")),
+        *_call(1, "GetSlowLogRecords", texts.SLOW_LOG, 1.5, 3.1, agent="sub-1"),
+        (8.4, ev.StepFinished("a", "completed", "sub-1")),
+        (9, ev.TextMessageContent("m", texts.CHINESE_FIRST_WORDS)),
+        *_call(2, "GetLockWaits", "", 10, 70, error="Timeout: the instance did not answer in 60 s"),
+        *_call(3, "DescribeIndexAdvice", "", 71, None),
+    ]
+    return _running("Chinese, tools at work", events, elapsed=75, language="zh")
+
+
 def sub_agents() -> Picture:
     events = [
         (1, ev.StepStarted("a", "Performance diagnosis (MySQL)", "sub-1")),
@@ -152,6 +165,24 @@ def approval() -> Picture:
     return _ended("waiting for an approval", events, Ending(State.PAUSED), backend="RDS Copilot")
 
 
+def chinese_approval() -> Picture:
+    asked = ev.ApprovalAsked(
+        "c", "r", "modify_parameter", texts.WRITE, "将 innodb_buffer_pool_size 调整为 24 GB"
+    )
+    events: list[Timed] = [(4.0, ev.TextMessageContent("m", texts.CHINESE_FIRST_WORDS)), (5.0, asked)]
+    paused = Ending(State.PAUSED)
+    return _ended("Chinese, waiting for an approval", events, paused, language="zh", backend="RDS Copilot")
+
+
+def chinese_stopped() -> Picture:
+    reason = say("stopped", "zh", by="U0ANA00001")
+    events: list[Timed] = [
+        *_call(1, "GetSlowLogRecords", "", 1, None),
+        (4, ev.TextMessageContent("m", texts.CHINESE_FIRST_WORDS)),
+    ]
+    return _ended("Chinese, stopped", events, Ending(State.STOPPED, reason, by="U0ANA00001"), language="zh")
+
+
 def interrupt() -> Picture:
     asked = ev.InterruptRaised(
         "i", "Two instances are named *orders*. Which one do you mean?", texts.INSTANCES
@@ -176,7 +207,8 @@ def failed() -> Picture:
 
 _ALL: tuple[Callable[[], Picture], ...] = (
     waiting_thread, waiting_slot, waiting_service, starting, thinking, tools, sub_agents, quiet, answered, sources,
-    table, chinese, failed_tool, many_calls, long_answer, with_files, approval, interrupt, stopped, interrupted, failed,
+    table, failed_tool, many_calls, long_answer, with_files, approval, interrupt, stopped, interrupted, failed,
+    chinese, chinese_tools, chinese_approval, chinese_stopped,
 )  # fmt: skip
 
 
@@ -224,9 +256,10 @@ def _running(
     progress: Progress = Progress("working"),  # noqa: B008 - frozen
     elapsed: float = 0.0,
     heard: float | None = None,
+    language: Language = "en",
 ) -> Picture:
     """A state of a run that goes on; `heard` is when its last event came, in seconds after it was asked."""
-    draft = _draft(events, "en", "DAS Agent")
+    draft = _draft(events, language, "DAS Agent")
     draft.progress = progress
     draft.take_in()
     if heard is not None:
@@ -254,4 +287,4 @@ def _ended(
 
 
 def _name(title: str) -> str:
-    return title.lower().replace(" ", "-")
+    return title.lower().replace(",", "").replace(" ", "-")

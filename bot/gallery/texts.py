@@ -89,6 +89,12 @@ ALTER TABLE orders ADD INDEX idx_user_id (user_id);
 1. 在**低峰期**执行，约需两分钟；
 2. 执行期间关注主从延迟。
 """
+CHINESE_THOUGHTS = """用户说实例变慢，但没有说明开始时间。先看 CPU 和活跃会话。
+如果 CPU 很高，再按语句类型查看同一时段的慢日志。
+"""
+CHINESE_FIRST_WORDS = """实例 **rm-bp1demo0001** 的 CPU 在 09:42 升至 91%。大部分负载来自同一类语句：
+按 `orders.user_id` 查询时读取整张表，过去一小时共 118 次。
+"""
 CHAPTER = """## {number}. What the hour showed
 
 Sessions waited for a row lock on `orders` for 12 s on average. The holder was a batch job that updates statuses one by

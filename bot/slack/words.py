@@ -26,12 +26,13 @@ _WORDS: dict[str, tuple[str, str]] = {
     "minutes": ("{minutes} min {seconds} s", "{minutes} 分 {seconds} 秒"),
     "still": ("still working, {minutes} min", "仍在处理，已 {minutes} 分钟"),
     "thought": ("What the agent thought", "思考过程"),
-    "sources": ("Sources", "参考资料"),
+    "sources": ("Sources:", "参考资料："),
     "more_sources": ("and {count} more", "以及另外 {count} 篇"),
     "wants": (
         "*The agent waits for a decision.* It wants to run *{tool}*",
         "*智能体等待审批。* 它要执行 *{tool}*",
     ),
+    "wants_for": ("{wants}: {why}", "{wants}：{why}"),
     "decide": (
         "Decide in the <{url}|console of RDS>. The button below approves nothing: it lets the agent go on "
         "once you have decided there.",
@@ -64,6 +65,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "all_calls": ("All tool calls", "全部工具调用"),
     "file_cut": ("… cut here: {total} characters in all", "… 到此为止：共 {total} 个字符"),
     "continues": ("_Goes on in the next message._", "_下一条消息继续。_"),
+    "replaced": ("_This part of the answer was replaced._", "_此部分回答已被替换。_"),
     "continued": ("_Goes on from the message above._", "_接上一条消息。_"),
     "tool_calls": ("{count} tool calls", "{count} 次工具调用"),
     "tool_calls_1": ("1 tool call", "1 次工具调用"),

@@ -61,7 +61,8 @@ def test_durations_are_in_the_askers_language() -> None:
     draft = Draft(RUN, "zh", "DAS Agent")
     step = [ev.StepStarted("s", "诊断", "a"), ev.StepFinished("s", "completed", "a")]
     begun = [*step, ev.ToolCallStart("c", "sql"), ev.ToolCallStart("d", "sql")]
-    for at, event in [*enumerate(begun), (3.8, ev.ToolCallResult("c", "1")), (75, ev.ToolCallResult("d", "1"))]:
+    results = [(3.8, ev.ToolCallResult("c", "1")), (75.0, ev.ToolCallResult("d", "1"))]
+    for at, event in [*enumerate(begun), *results]:
         draft.answer.apply(event, at + 1.0)
     draft.progress, draft.elapsed = Progress("working"), 125.0
     told = json.dumps(draft.payload(0), ensure_ascii=False)
@@ -192,6 +193,15 @@ def test_an_approval_says_what_where_and_that_the_button_approves_nothing() -> N
         ("session_new", "New session", RUN),
     ]
     assert payload["text"].startswith("*The agent waits for a decision.*")
+
+
+def test_colons_are_those_of_the_language() -> None:
+    draft = Draft(RUN, "zh", "RDS Copilot")
+    for event in (APPROVAL, ev.Source("计费", "https://example.com/a")):
+        draft.answer.apply(event, 0.0)
+    draft.ending = PAUSED
+    told = json.dumps(final_payloads(draft), ensure_ascii=False)
+    assert "*modify_parameter*：" in told and "*参考资料：*" in told
 
 
 def test_the_console_is_a_parameter() -> None:

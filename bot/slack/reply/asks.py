@@ -50,7 +50,7 @@ def _approval(asked: ApprovalAsked, run_id: str, language: Language, console: st
     tool = mrkdwn(_one_line(asked.tool, _TOOL_MOST) or "…")
     wants = say("wants", language, tool=tool)
     if why := _fitting(asked.description):
-        wants += f": {why}"
+        wants = say("wants_for", language, wants=wants, why=why)
     blocks = [alert("warning", wants)]
     if asked.arguments.strip():
         title = f"{say('arguments', language)} · {_one_line(asked.tool, _TOOL_MOST)}"

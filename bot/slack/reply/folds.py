@@ -209,7 +209,8 @@ class Folds:
     def _line(self, call: ToolCall) -> str:
         known = self._titles.get(call.id)
         if known is None or known[0] != call.revision:
-            known = self._titles[call.id] = (call.revision, mrkdwn(shortened(call_title(call, self._language), _NAME_MOST)))
+            title = shortened(call_title(call, self._language), _NAME_MOST)
+            known = self._titles[call.id] = (call.revision, mrkdwn(title))
         return known[1]
 
 

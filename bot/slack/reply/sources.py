@@ -41,7 +41,7 @@ def line(sources: list[Source], language: Language) -> Block | None:
         return None
     if more := len(named) - len(shown):
         shown.append(say("more_sources", language, count=more))
-    return context(f"*{say('sources', language)}:* " + " · ".join(shown))
+    return context(f"*{say('sources', language)}* " + " · ".join(shown))
 
 
 def _link(source: Source) -> str:
