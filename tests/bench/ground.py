@@ -60,7 +60,7 @@ class _Response:
 
 
 class Slack(SlackClient):
-    """The client under test, its requests answered in this process.
+    """The client under test, its requests answered in this process. `beside` is one of the same workspace.
 
     Attributes:
         state: the workspace.
@@ -69,14 +69,16 @@ class Slack(SlackClient):
         seen: called after each call that was carried out, at the moment its effect shows.
     """
 
-    def __init__(self, *, seed: int = 7, rates: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, *, seed: int = 7, rates: Mapping[str, float] | None = None, beside: Slack | None = None
+    ) -> None:
         super().__init__("", "", Budget(clock=now))
-        self.state = State(now)
-        self.calls: list[Call] = []
+        self.state: State = beside.state if beside else State(now)
+        self.calls: list[Call] = beside.calls if beside else []
         self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self.seen: Callable[[str, dict[str, Any]], None] = lambda method, answer: None
         self.uploaded: dict[str, bytes] = {}
-        self._rates = Rates(now, rates)
+        self._rates: Rates = beside._rates if beside else Rates(now, rates)
         self._random = random.Random(seed)
 
     async def _send(

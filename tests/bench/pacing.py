@@ -1,46 +1,48 @@
-"""How soon one sees what was said: 1, 10 and 50 answers at once in one workspace, in virtual time.
+"""How soon one sees what was said: answers at once in one workspace, in virtual time.
 
-The replies, the budget, the rules and the rates are the real ones; a call takes 60 to 140 ms. Beside them stand two
-ways others go, in the same run: one chat.update a second for each answer, and a stream whose text is sent in pieces of
-256 characters, as Slack's SDK buffers it. Both obey a 429 as it says.
+    python tests/bench/pacing.py
 
-The bound is what nobody can better who keeps to Slack's rates and shows first words at once: every call that the rates
-and their bursts allow while the answers last, spread evenly, and half a call's mean latency. It is computed, not run.
+The replies, the budget, the rules and the rates are the real ones; a call takes 60 to 140 ms. Beside 1, 10 and 50
+answers of 35 to 55 s stand two ways others go, in the same run: one chat.update a second for each answer, and a stream
+whose text is sent in pieces of 256 characters, as Slack's SDK buffers it. Both obey a 429 as it says. Then come shorter
+and longer answers, and such as two replicas share over one store. What nobody can better is computed beside each, see
+`tests.bench.bound`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from redis.asyncio import Redis
 from slack_sdk.errors import SlackApiError
 
 from bot import log
-from bot.demo.workspace.rates import PER_MINUTE
 from bot.demo.workspace.streams import Words
 from bot.model import event as ev
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run, State
-from bot.slack.lane import BURST_MINUTES
-from tests.bench import virtual
+from bot.slack.budget import Budget
+from tests.bench import accepting, virtual
+from tests.bench.bound import bound
 from tests.bench.ground import ANA, LATENCY_SECONDS, OPS, Slack
-from tests.bench.virtual import now
+from tests.bench.virtual import VirtualRates, now
 
-SIZES = (1, 10, 50)
 START, APPEND, STOP, UPDATE = "chat.startStream", "chat.appendStream", "chat.stopStream", "chat.update"
 
-_ARRIVE_SECONDS = {1: 0.0, 10: 5.0, 50: 20.0}
-"""Within how many seconds the questions come."""
 _THINK_SECONDS = (2.0, 6.0)
 """How long an agent thinks before its first words."""
-_TEXT_SECONDS = (35.0, 55.0)
-"""How long it then writes, its tool calls included."""
 _TOOLS, _TOOL_SECONDS = 3, (0.5, 2.5)
 _LINE = (
     "事务 4711 持有 orders 表的锁，后面有三个语句在等待；"
@@ -57,12 +59,65 @@ _WORKING, _DONE = Progress("working"), Ending(State.ANSWERED)
 Event = tuple[float, ev.Event]
 
 
-def script(seed: int) -> list[Event]:
-    """One answer: pauses and events. Text comes steadily, with tool calls in between."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Answers at once in one workspace.
+
+    Attributes:
+        answers: how many.
+        arrive: seconds within which their questions come.
+        seconds: how long each writes, its tool calls included, at least and at most.
+        replicas: how many processes share them.
+    """
+
+    answers: int
+    arrive: float
+    seconds: tuple[float, float]
+    replicas: int = 1
+
+    def delays(self) -> list[float]:
+        """When the questions come."""
+        rng = random.Random(self.answers)
+        return sorted(rng.uniform(0, self.arrive) for _ in range(self.answers))
+
+    def scripts(self) -> list[list[Event]]:
+        """What comes of them."""
+        return [script(number, self.seconds) for number in range(self.answers)]
+
+    def bound(self) -> float:
+        """The least p95 staleness in seconds."""
+        said, ends = [], []
+        for begin, events in zip(self.delays(), self.scripts(), strict=True):
+            at, pieces = begin, []
+            for pause, event in events:
+                at += pause
+                if isinstance(event, ev.TextMessageContent):
+                    pieces.append((at, event.delta))
+            said.append(pieces)
+            ends.append(at)
+        return bound(said, self.delays(), ends, sum(LATENCY_SECONDS) / 2)
+
+
+_MIDDLE = (35.0, 55.0)
+LOADS = (Load(1, 0.0, _MIDDLE), Load(10, 5.0, _MIDDLE), Load(50, 20.0, _MIDDLE))
+"""Those every way is tried on."""
+OTHER_LOADS = (
+    Load(1, 0.0, (16.0, 24.0)),
+    Load(10, 5.0, (16.0, 24.0)),
+    Load(20, 10.0, (40.0, 60.0)),
+    Load(1, 0.0, (100.0, 140.0)),
+    Load(10, 5.0, (100.0, 140.0)),
+    Load(10, 5.0, (320.0, 480.0)),
+)
+SHARED_LOADS = (Load(10, 5.0, _MIDDLE, replicas=2), Load(50, 20.0, _MIDDLE, replicas=2))
+
+
+def script(seed: int, length: tuple[float, float]) -> list[Event]:
+    """One answer: pauses and events. Text comes steadily for so many seconds, with tool calls in between."""
     rng = random.Random(seed)
     events: list[Event] = [(rng.uniform(*_THINK_SECONDS), ev.Activity("thinking"))]
-    seconds, writes = rng.uniform(*_TEXT_SECONDS), 0
-    text = _LINE * 100
+    seconds, writes = rng.uniform(*length), 0
+    text = _LINE * (int(seconds / _DELTA_SECONDS) * _DELTA // len(_LINE) + 1)
     calls = [seconds * (n + 1) / (_TOOLS + 1) for n in range(_TOOLS)]
     while seconds > 0:
         # An agent ends its paragraph before it calls a tool.
@@ -226,6 +281,9 @@ class Result:
 
     way: str
     answers: int
+    replicas: int
+    seconds: float
+    """How long an answer writes, on average."""
     first_words: float
     """Seconds from the agent's first words until they are seen: the 95th percentile over the answers."""
     mean: float
@@ -244,9 +302,26 @@ class Result:
         return self.p95 / self.bound
 
 
-async def _play(way: str, answers: int) -> Result:
-    slack = Slack()
-    rng = random.Random(answers)
+async def play(way: str, load: Load, store: str = "") -> Result:
+    """One way at one load. `store` is the URL of the store that several replicas share."""
+    slacks = [Slack()]
+    slacks += [Slack(beside=slacks[0]) for _ in range(load.replicas - 1)]
+    clients = [Redis.from_url(store) for _ in slacks] if load.replicas > 1 else []
+    for slack, client in zip(slacks, clients, strict=False):
+        # Every play begins at the same time: what another one left in the store would lie ahead.
+        slack.budget = Budget(clock=now, shared=VirtualRates(client, f"T{load.answers}"))
+    try:
+        return await _watched(way, load, slacks)
+    finally:
+        for slack in slacks:
+            await slack.budget.aclose()
+        for client in clients:
+            with virtual.outside():
+                await client.aclose()
+
+
+async def _watched(way: str, load: Load, slacks: list[Slack]) -> Result:
+    slack = slacks[0]
     watches: list[_Watch] = []
     samples: list[float] = []
     is_over = asyncio.Event()
@@ -264,25 +339,27 @@ async def _play(way: str, answers: int) -> Result:
             samples.extend(stale for watch in watches if (stale := watch.staleness()) > 0)
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def one(number: int, delay: float) -> None:
+    async def one(number: int, delay: float, events: list[Event]) -> None:
         await asyncio.sleep(delay)
         run, watch = slack.ask(number), _Watch()
         watches.append(watch)
         by_thread[run.question.thread.thread_ts] = (watch, run)
-        await WAYS[way](slack, run, script(number), watch)
+        await WAYS[way](slacks[number % len(slacks)], run, events, watch)
 
-    slack.seen = look
+    for each in slacks:
+        each.seen = look
     sampling = asyncio.create_task(sample())
-    delays = sorted(rng.uniform(0, _ARRIVE_SECONDS[answers]) for _ in range(answers))
-    await asyncio.gather(*(one(number, delay) for number, delay in enumerate(delays)))
+    answers = zip(load.delays(), load.scripts(), strict=True)
+    await asyncio.gather(*(one(number, *answer) for number, answer in enumerate(answers)))
     is_over.set()
     await sampling
-    await slack.budget.aclose()
     firsts = [w.first_seen - w.first_said for w in watches if w.first_seen and w.first_said]
     failed = [call.result for call in slack.failed()]
     return Result(
         way,
-        answers,
+        load.answers,
+        load.replicas,
+        sum(load.seconds) / 2,
         _percentile(firsts, 0.95),
         sum(samples) / len(samples),
         _percentile(samples, 0.95),
@@ -304,62 +381,25 @@ def _percentile(values: list[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * part))] if values else float("inf")
 
 
-def bound(answers: int) -> float:
-    """The least p95 staleness in seconds that Slack's rates allow when first words are shown at once.
-
-    As many answers stream as chat.startStream lets begin while questions come, or fewer: the best number is taken, the
-    longest answers first. Every answer that streamed needs one chat.update at its end. The first of an answer's writes
-    shows its first words, the others come evenly until its end, each after the call's way to Slack.
-    """
-    rng = random.Random(answers)
-    delays = sorted(rng.uniform(0, _ARRIVE_SECONDS[answers]) for _ in range(answers))
-    scripts = [script(number) for number in range(answers)]
-    ends = [delay + sum(pause for pause, _ in each) for delay, each in zip(delays, scripts, strict=True)]
-    # From its first words on an answer has text to show.
-    writing = sorted((sum(pause for pause, _ in each[1:]) for each in scripts), reverse=True)
-
-    def calls(method: str, seconds: float = max(ends)) -> int:
-        return int(PER_MINUTE[method] * (seconds / 60 + BURST_MINUTES))
-
-    best = float("inf")
-    for streams in range(min(answers, calls(START, delays[-1])) + 1):
-        gaps = _gaps(writing[:streams], calls(APPEND)) + _gaps(writing[streams:], calls(UPDATE) - streams)
-        best = min(best, _p95(gaps))
-    return best + sum(LATENCY_SECONDS) / 4
-
-
-def _gaps(writing: list[float], writes: int) -> list[tuple[float, float]]:
-    """How long each answer writes and the gap between its writes, when each next write goes to the longest gap."""
-    spare = [(-seconds, seconds, 1) for seconds in writing]
-    heapq.heapify(spare)
-    for _ in range(max(0, writes - 2 * len(writing)) if writing else 0):
-        _, seconds, gaps = spare[0]
-        heapq.heapreplace(spare, (-seconds / (gaps + 1), seconds, gaps + 1))
-    return [(seconds, seconds / gaps) for _, seconds, gaps in spare]
-
-
-def _p95(gaps: list[tuple[float, float]]) -> float:
-    """The 95th percentile over time, when each answer's staleness is spread evenly between 0 and its gap."""
-    low, high = 0.0, max(gap for _, gap in gaps)
-    for _ in range(50):
-        middle = (low + high) / 2
-        below = sum(seconds * min(1.0, middle / gap) for seconds, gap in gaps)
-        low, high = (middle, high) if below < 0.95 * sum(seconds for seconds, _ in gaps) else (low, middle)
-    return high
-
-
 def measure() -> list[dict[str, Any]]:
-    """Every way at every size."""
-    results = []
-    for answers in SIZES:
-        least = bound(answers)
-        for way in WAYS:
-            began = time.perf_counter()
-            result = virtual.run(lambda way=way, answers=answers: _play(way, answers))  # type: ignore[misc]
-            result.bound = least
-            row = {name: getattr(result, name) for name in Result.__slots__}
-            results.append(row | {"by_bound": result.by_bound, "ran_for": time.perf_counter() - began})
-    return results
+    """Every way at the middle loads, and ours at the others."""
+    rows = [_row(way, load) for load in LOADS for way in WAYS] + [_row("ours", load) for load in OTHER_LOADS]
+    # The store lives in a loop of its own: virtual time would end its start before it has begun.
+    with asyncio.Runner() as real:
+        stack = AsyncExitStack()
+        store = real.run(stack.enter_async_context(accepting.valkey()))
+        try:
+            return rows + [_row("ours", load, store) for load in SHARED_LOADS]
+        finally:
+            real.run(stack.aclose())
+
+
+def _row(way: str, load: Load, store: str = "") -> dict[str, Any]:
+    began = time.perf_counter()
+    result = virtual.run(lambda: play(way, load, store))
+    result.bound = load.bound()
+    row = {name: getattr(result, name) for name in Result.__slots__}
+    return row | {"by_bound": result.by_bound, "ran_for": time.perf_counter() - began}
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -368,16 +408,16 @@ def show(rows: list[dict[str, Any]]) -> None:
     print(
         "(seconds; staleness: how long the oldest unseen character has waited; bound: what the rates allow)\n"
     )
-    print(
-        f"{'answers':>8} {'way':<20} {'first words':>12} {'mean':>7} {'p95':>7} {'bound':>7} {'p95/bound':>10}",
-        end="",
-    )
+    print(f"{'answers':>8} {'of':>6} {'way':<20} {'first words':>12} {'mean':>7}", end="")
+    print(f" {'p95':>7} {'bound':>7} {'p95/bound':>10}", end="")
     print(f" {'429s':>6} {'invalid':>8} {'complete':>9}  start/append/stop/update/post")
     for row in rows:
         calls = "/".join(
             str(row["calls"].get(m, 0)) for m in (START, APPEND, STOP, UPDATE, "chat.postMessage")
         )
-        print(f"{row['answers']:>8} {row['way']:<20} {row['first_words']:>12.2f} {row['mean']:>7.2f}", end="")
+        way = row["way"] if row["replicas"] == 1 else f"{row['way']}, {row['replicas']} replicas"
+        print(f"{row['answers']:>8} {row['seconds']:>4.0f} s {way:<20}", end="")
+        print(f" {row['first_words']:>12.2f} {row['mean']:>7.2f}", end="")
         print(
             f" {row['p95']:>7.2f} {row['bound']:>7.2f} {row['by_bound']:>10.2f} {row['refused']:>6}", end=""
         )
