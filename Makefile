@@ -32,6 +32,10 @@ bench: .venv/.test ## Measure speed; prints ratios against a baseline of the sam
 chaos: .venv/.test system ## Ask hundreds of questions while everything is killed and cut by a seeded plan
 	@$(BIN)/python tests/chaos/run.py $(ARGS)
 
+.PHONY: image-check
+image-check: .venv/.test ## Build the container image and run it locked down (needs a Docker Engine, or root and docker.io)
+	@$(BIN)/python -m pytest -n 0 -q -s tests/image/checks.py $(ARGS)
+
 .PHONY: screenshot
 screenshot: .venv/.test system ## Take the README's picture of the demo anew
 	@$(BIN)/python tests/e2e/screenshot.py docs --only demo
@@ -53,6 +57,8 @@ lock: .venv/.test ## Resolve the dependencies anew into the lock files
 		pyproject.toml -c requirements-test.lock -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra otel \
 		pyproject.toml -c requirements-test.lock -o requirements-otel.lock
+	@echo 'setuptools>=77' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		- -o requirements-build.lock
 
 .PHONY: system
 system: ## Install what the tests need of the system, where that is allowed

@@ -1,113 +1,24 @@
-"""The files operators copy: they name metrics, settings and times that exist, and keep no secret."""
+"""The files operators copy: they fit their schemas, name settings and times that exist, and keep no secret."""
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
+from compose_spec import PyCompose
 
-from bot import metrics
 from bot.relay.worker import LAST_WORDS_SECONDS
 from bot.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
-DASHBOARD = DEPLOY / "grafana/das-bot.json"
-ALERTS = DEPLOY / "prometheus/alerts.yaml"
 ADAPTER = DEPLOY / "prometheus/adapter.yaml"
-METRIC = re.compile(r"\b(?:das_bot|process)_[a-z_]+\b")
 SETTINGS = {name.upper() for name in Settings.model_fields}
-
-
-def samples() -> set[str]:
-    """Every name Prometheus may see, and what a query may make of it."""
-    names = set()
-    for family in metrics.REGISTRY.collect():
-        endings = {
-            "counter": ["_total"],
-            "histogram": ["_bucket", "_sum", "_count"],
-            "info": ["_info"],
-        }.get(family.type, [""])
-        names |= {family.name + ending for ending in endings}
-    return names
-
-
-def named_in(text: str) -> set[str]:
-    # A name the adapter gives.
-    return set(METRIC.findall(text)) - {"das_bot_shared_threads_waiting"}
-
-
-def queries(document: Any) -> list[str]:
-    """Every query in a file, however deep."""
-    if isinstance(document, dict):
-        own = [
-            text for key, text in document.items() if key in ("expr", "seriesQuery") and isinstance(text, str)
-        ]
-        return own + [text for part in document.values() for text in queries(part)]
-    return [text for part in document for text in queries(part)] if isinstance(document, list) else []
-
-
-@pytest.mark.parametrize("path", [DASHBOARD, ALERTS, ADAPTER], ids=lambda path: path.name)
-def test_every_metric_named_exists(path: Path) -> None:
-    text = path.read_text()
-    asked = set[str]().union(*(named_in(query) for query in queries(yaml.safe_load(text))))
-    assert asked and asked <= samples()
-    families = {family.name for family in metrics.REGISTRY.collect()}
-    assert named_in(text) <= samples() | families
-
-
-def test_every_metric_of_ours_is_on_the_dashboard() -> None:
-    shown = named_in(DASHBOARD.read_text())
-    for family in metrics.REGISTRY.collect():
-        if family.name.startswith("das_bot"):
-            assert any(name.startswith(family.name) for name in shown), family.name
-
-
-def test_the_dashboard_can_be_imported() -> None:
-    dashboard: Any = json.loads(DASHBOARD.read_text())
-    assert dashboard["title"] and dashboard["uid"] and "id" not in dashboard
-    panels = dashboard["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    taken: set[tuple[int, int]] = set()
-    for panel in panels:
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= 24
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not cells & taken, f"{panel['title']} lies over another panel"
-        taken |= cells
-        for target in panel.get("targets", []):
-            assert target["datasource"]["uid"] == "${datasource}"
-            assert target["expr"].count("(") == target["expr"].count(")")
-
-
-def test_each_alert_says_what_is_wrong_and_where_to_look() -> None:
-    [group] = yaml.safe_load(ALERTS.read_text())["groups"]
-    names = [rule["alert"] for rule in group["rules"]]
-    assert len(set(names)) == len(names) >= 10
-    for rule in group["rules"]:
-        assert rule["labels"]["severity"] in ("critical", "warning")
-        assert rule["annotations"]["summary"] and rule["annotations"]["description"]
-
-
-@pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool is not here; the rules are parsed as YAML only"
-)
-def test_promtool_takes_the_alerts() -> None:
-    subprocess.run(["promtool", "check", "rules", str(ALERTS)], check=True, capture_output=True)
-
-
-# -- containers ------------------------------------------------------------------------------------------
 
 
 def seconds(text: str) -> float:
@@ -129,10 +40,32 @@ def test_compose_runs_the_bot_locked_down_with_a_durable_store() -> None:
     assert bot["ports"] == ["${DAS_BOT_ADDRESS:-127.0.0.1:3000}:3000"]
 
 
+def test_compose_is_compose() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    # As Compose does before it reads the rest.
+    filled = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+    PyCompose.from_yaml(filled).validate()
+    for right, wrong in (("read_only:", "readonly:"), ("100s", "soon"), ("service_healthy", "healthy")):
+        with pytest.raises(ValueError):
+            PyCompose.from_yaml(filled.replace(right, wrong))
+
+
 def documents() -> dict[str, Any]:
     return {
         document["kind"]: document for path in KUBERNETES for document in yaml.safe_load_all(path.read_text())
     }
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.37"])
+def test_the_manifests_are_what_kubernetes_takes(version: str) -> None:
+    found = documents()
+    # Kustomize's own file is none of the API's.
+    del found["Kustomization"]
+    for document in found.values():
+        kubernetes_validate.validate(document, version, strict=True)
+    found["HorizontalPodAutoscaler"]["spec"]["minReplica"] = 2
+    with pytest.raises(kubernetes_validate.ValidationError, match="minReplica"):
+        kubernetes_validate.validate(found["HorizontalPodAutoscaler"], version, strict=True)
 
 
 def test_the_deployment_drains_and_can_write_nothing() -> None:
@@ -192,10 +125,14 @@ def test_the_image_is_small_and_runs_as_nobody() -> None:
     base = next(
         word[1].partition("=")[2] for word in words if word[0] == "ARG" and word[1].startswith("PYTHON=")
     )
-    assert re.fullmatch(r"python:3\.\d+-slim-[a-z]+", base)
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", base)
     assert all(word[1] == "${PYTHON}" for word in words if word[0] == "FROM")
     user = [word[1] for word in words if word[0] == "USER"]
     pod = documents()["Deployment"]["spec"]["template"]["spec"]
-    assert user == [str(pod["securityContext"]["runAsUser"])]
+    assert user == ["{runAsUser}:{runAsGroup}".format(**pod["securityContext"])]
     assert any(word[0] == "HEALTHCHECK" for word in words)
-    assert "--require-hashes" in " ".join(lines)
+    installs = [line for line in lines if "pip install" in line]
+    assert len(installs) == 3
+    # Whatever is fetched was seen before; and nothing is fetched to build with.
+    assert all("--require-hashes" in line or "--no-deps" in line for line in installs)
+    assert all("--no-build-isolation" in line or "requirements-build.lock" in line for line in installs)

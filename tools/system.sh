@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need of the system, where that is allowed: as root, or with sudo that asks nothing.
 # Where it is not, the tests concerned say so loudly and are skipped (under CI=true they fail).
-#   tools/system.sh        redis-server, openssl, chromium, CJK and emoji fonts, node and npm
+#   tools/system.sh        redis-server, openssl, chromium, CJK and emoji fonts, node and npm; under CI=true promtool, too
 #   tools/system.sh venv   Python's venv module, for the Makefile
 set -u
 
@@ -14,6 +14,10 @@ else
     command -v chromium >/dev/null 2>&1 || wanted="$wanted chromium"
     command -v node >/dev/null 2>&1 || wanted="$wanted nodejs"
     command -v npm >/dev/null 2>&1 || wanted="$wanted npm"
+    # The package of promtool starts a Prometheus where there is systemd: nothing for somebody's own machine.
+    if [ "${CI:-}" = true ]; then
+        command -v promtool >/dev/null 2>&1 || wanted="$wanted prometheus"
+    fi
     if command -v dpkg >/dev/null 2>&1; then
         for font in fonts-noto-cjk fonts-noto-color-emoji; do
             dpkg -s "$font" >/dev/null 2>&1 || wanted="$wanted $font"
