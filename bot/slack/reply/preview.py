@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bot.model.question import Language
 from bot.slack.reply.characters import whole_characters, whole_until
@@ -17,6 +17,8 @@ _FLAT_MOST = 60
 """Characters of JSON that read well on one line."""
 _REDACTION_MARGIN = 600
 """Characters read beyond a cut, so that a secret that begins before it is seen whole."""
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Preview(NamedTuple):
@@ -50,7 +52,19 @@ def pretty(text: str) -> str:
 def _indented(text: str) -> str:
     try:
         value = json.loads(text)
-        flat = json.dumps(value, ensure_ascii=False)
-        return flat if len(flat) <= _FLAT_MOST else json.dumps(value, ensure_ascii=False, indent=2)
+        flat = _encode(value)
+        return flat if len(flat) <= _FLAT_MOST else _broken(value, "\n")
     except (ValueError, RecursionError):
         return text
+
+
+def _broken(value: Any, margin: str) -> str:
+    """What json.dumps makes with an indent of 2. That leaves functions which hold each other, every time: they were
+    nearly all that the garbage collector found, and it stops everything else meanwhile."""
+    inner = margin + "  "
+    if isinstance(value, dict) and value:
+        fields = [f"{inner}{_encode(key)}: {_broken(item, inner)}" for key, item in value.items()]
+        return f"{{{','.join(fields)}{margin}}}"
+    if isinstance(value, list) and value:
+        return f"[{','.join([inner + _broken(item, inner) for item in value])}{margin}]"
+    return _encode(value)
