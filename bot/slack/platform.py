@@ -27,6 +27,8 @@ _ROOT_MOST = 2_500
 _NOT_INVITED = frozenset({"not_in_channel", "channel_not_found"})
 _TRIES = 8
 """Tries to post a root message: with the pauses between them, a minute of an absent Slack."""
+_CLOCKS_APART = 600.0
+"""Seconds our clock may be ahead of Slack's for a root message to be found again: its age is told by Slack's."""
 _LONGEST_PAUSE = 15.0
 """Seconds between two tries, at most."""
 
@@ -66,7 +68,9 @@ class SlackPlatform:
         """
         question = run.question
         channel = question.thread.channel
-        await self._admit(run)
+        if not run.posting:
+            # Who took over from a dead worker finds an asker already admitted, and maybe the root already posted.
+            await self._admit(run)
         shown = question.text if len(question.text) <= _ROOT_MOST else question.text[:_ROOT_MOST] + "…"
         text = say("asked", question.language, user=question.user, text=mrkdwn(shown))
         for attempt in range(_TRIES):
@@ -149,7 +153,7 @@ class SlackPlatform:
             "conversations.history",
             run.question.thread.channel,
             run.id,
-            {"include_all_metadata": True, "oldest": f"{run.accepted_at - 60:.6f}"},
+            {"include_all_metadata": True, "oldest": f"{run.accepted_at - _CLOCKS_APART:.6f}"},
             sleep=self._sleep,
         )
         async with aclosing(messages) as listed:

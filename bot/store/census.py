@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from redis import RedisError, exceptions
@@ -44,7 +43,9 @@ class Census:
             redis.RedisError: when the server is away.
         """
         known = sorted(self._slots.known)
-        now = time.time()
+        # What is counted was written by Redis's clock; ours may differ from it.
+        seconds, microseconds = await self._redis.time()
+        now = seconds + microseconds / 1e6
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(keys.waiting(self._team))
             pipe.zrange(keys.waiting(self._team), 0, 0, withscores=True)

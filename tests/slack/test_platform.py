@@ -1,5 +1,7 @@
 """Root messages of commands: one, whatever happens to the post, and a private line when there can be none."""
 
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,6 +61,14 @@ async def test_a_post_that_arrived_is_found_behind_many_others(house: Any) -> No
     await house.ended(1)
     assert len(roots(house)) == 1
     assert len(house.workspace.calls_of("conversations.history")) >= 3
+
+
+async def test_a_post_is_found_when_our_clock_is_ahead(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.store.runs.time", SimpleNamespace(time=lambda: time.time() + 300))
+    house.workspace.fail_next("chat.postMessage", reset=True)
+    await ask(house)
+    await house.ended(1)
+    assert len(roots(house)) == 1
 
 
 async def test_where_slack_does_not_let_us_look_nothing_is_posted_again(house: Any) -> None:
