@@ -109,7 +109,10 @@ class Settings(BaseSettings):
         description="Where RDS Copilot's consents are given: the page a reply that waits for one links to",
     )
     rds_concurrency: int = Field(
-        1, ge=1, le=100, description="Runs of RDS Copilot open at once, over all replicas"
+        1,
+        ge=1,
+        le=100,
+        description="Runs of RDS Copilot open at once, of all its agents together, over all replicas",
     )
     rds_silence_seconds: float = Field(
         600,
@@ -126,7 +129,8 @@ class Settings(BaseSettings):
     )
     agent_concurrency: Annotated[dict[str, int], NoDecode] = Field(
         {},
-        description="Concurrency of single agents, such as ag-abc=3,ag-def=10; the rest has DAS_CONCURRENCY",
+        description="Runs of single agents open at once, such as ag-abc=3,ag-def=10. DAS Agent's others have "
+        "DAS_CONCURRENCY each; a custom agent of RDS Copilot takes no more than this of RDS_CONCURRENCY",
     )
 
     allowed_channels: Annotated[frozenset[str], NoDecode] = Field(
@@ -240,6 +244,8 @@ class Settings(BaseSettings):
             agent, _, limit = (piece.strip() for piece in part.partition("="))
             if not agent or not limit.isdecimal() or not 1 <= int(limit) <= 100:
                 raise ValueError("must be like ag-abc=3,ag-def=10, each from 1 to 100")
+            if agent in limits:
+                raise ValueError(f"names {agent} twice")
             limits[agent] = int(limit)
         return limits
 

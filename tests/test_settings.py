@@ -64,6 +64,17 @@ LOG_LEVEL=loud
     assert not any("wrong-kind" in line for line in found)
 
 
+def test_limits_of_single_agents(tmp_path: Path) -> None:
+    settings = read(tmp_path, "AGENT_CONCURRENCY=ag-abc=3, my-agent = 1", slack=False)
+    assert settings.agent_concurrency == {"ag-abc": 3, "my-agent": 1}
+    for wrong in ("ag-a", "ag-a=0", "ag-a=101", "=3", "ag-a=x", "ag-a=1,"):
+        assert problems(tmp_path, f"{GOOD}AGENT_CONCURRENCY={wrong}") == [
+            "AGENT_CONCURRENCY: must be like ag-abc=3,ag-def=10, each from 1 to 100"
+        ]
+    [twice] = problems(tmp_path, f"{GOOD}AGENT_CONCURRENCY=ag-a=1,ag-a=2")
+    assert twice == "AGENT_CONCURRENCY: names ag-a twice"
+
+
 def test_what_is_missing(tmp_path: Path) -> None:
     assert len(problems(tmp_path, "")) == 2
     assert problems(tmp_path, f"SLACK_BOT_TOKEN={BOT}")[0].startswith(

@@ -101,7 +101,7 @@ class Asking:
         async def waiting(place: int) -> None:
             if endings.is_stale(run, parts):
                 raise StaleError
-            self._reply.show(self.answer, Progress("waiting_slot", place, kind.limit))
+            self._reply.show(self.answer, Progress("waiting_slot", place, kind.most))
             if not run.waits_since:
                 # Should this worker die, the next one takes the same place.
                 run.waits_since = parts.wall()

@@ -35,10 +35,11 @@ class Limits:
     agents: Mapping[str, int] = field(default_factory=dict)
 
     def kind(self, agent: Agent) -> Kind:
-        """The slots an agent's runs take. RDS Copilot counts the account's runs; DAS those of each agent, however it
-        is called."""
+        """The slots an agent's runs take. RDS Copilot counts the account's runs, and one of its agents may have a
+        limit of its own among them; DAS counts those of each agent, however it is called."""
         if agent.backend == "rds":
-            return Kind("rds", self.services.get("rds", 1))
+            own = self.agents.get(agent.agent_id, 0)
+            return Kind("rds", self.services.get("rds", 1), agent.agent_id if own else "", own)
         limit = self.agents.get(agent.agent_id, self.services.get("das", 1))
         return Kind(agent.agent_id or "default", limit)
 

@@ -232,12 +232,16 @@ return dropped
 -- name: slot
 -- A slot of an agent, or the place in its queue (1 is next). First come, first served; who stops asking is dropped.
 -- Who waited already when its worker died comes with the time since when, and has its old place.
-local held, waiting, alive = unpack(KEYS)
+-- A member "holder|2|agent" is of an agent that may have two of the slots at most. While it has them, its next ones are
+-- passed over and keep their places. The whole queue is walked only while there are such members.
+local held, waiting, alive, shares = unpack(KEYS)
 local member, limit, life, seize = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local arrival = ARGV[5] ~= '0' and tonumber(ARGV[5]) or time[1] * 1000000 + time[2]
 redis.call('ZREMRANGEBYSCORE', held, '-inf', now)
+redis.call('ZREMRANGEBYSCORE', shares, '-inf', now)
+if string.find(member, '|', 1, true) then redis.call('ZADD', shares, now + life, member) end
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', alive, '-inf', now)) do
   redis.call('ZREM', waiting, gone)
   redis.call('ZREM', alive, gone)
@@ -245,8 +249,21 @@ end
 local place = 0
 if not seize and not redis.call('ZSCORE', held, member) then
   redis.call('ZADD', waiting, 'NX', arrival, member)
-  local ahead = redis.call('ZRANK', waiting, member) - (limit - redis.call('ZCARD', held))
-  if ahead >= 0 then place = ahead + 1 end
+  local ahead, of_agent = redis.call('ZRANK', waiting, member), {}
+  -- How many runs of its agent have to end before this one may have a slot. It counts for those after it.
+  local function behind(one)
+    local own, agent = string.match(one, '^[^|]*|(%d+)|(.+)$')
+    if not agent then return 0 end
+    of_agent[agent] = (of_agent[agent] or 0) + 1
+    return math.max(of_agent[agent] - tonumber(own), 0)
+  end
+  if redis.call('ZCARD', shares) > 0 then
+    for _, holder in ipairs(redis.call('ZRANGE', held, 0, -1)) do behind(holder) end
+    for _, one in ipairs(redis.call('ZRANGE', waiting, 0, ahead)) do
+      if one ~= member and behind(one) > 0 then ahead = ahead - 1 end
+    end
+  end
+  place = math.max(ahead - (limit - redis.call('ZCARD', held)) + 1, behind(member), 0)
 end
 if place == 0 then
   redis.call('ZREM', waiting, member)

@@ -12,10 +12,25 @@ from bot.store.scripts import Scripts
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is scarce: runs of one agent, `limit` of them open upstream at once."""
+    """What is scarce: runs of one agent, or of a whole account, `limit` of them open upstream at once.
+
+    Of an account's, those of `agent` may take `own` at most, if that is not 0. While they do, who waits behind the next
+    one of them goes first.
+    """
 
     name: str
     limit: int
+    agent: str = ""
+    own: int = 0
+
+    @property
+    def most(self) -> int:
+        """How many of these runs may be open at once."""
+        return min(self.limit, self.own or self.limit)
+
+    def member(self, holder: str) -> str:
+        """How a holder is written down; the script reads the limit of its agent there."""
+        return f"{holder}|{self.own}|{self.agent}" if self.own else holder
 
 
 class Slots:
@@ -38,7 +53,7 @@ class Slots:
         """
         self.known.add(kind.name)
         arguments: list[str | int] = [
-            holder,
+            kind.member(holder),
             kind.limit,
             keys.SLOT_LIFE,
             int(seize),
@@ -51,9 +66,9 @@ class Slots:
         # No transaction: a server that is full refuses those, even ones that only take away.
         async with self._redis.pipeline(transaction=False) as pipe:
             for key in self._keys(kind):
-                pipe.zrem(key, holder)
+                pipe.zrem(key, kind.member(holder))
             await pipe.execute()
 
     @staticmethod
     def _keys(kind: Kind) -> list[str]:
-        return [keys.slot(kind.name, part) for part in ("held", "waiting", "alive")]
+        return [keys.slot(kind.name, part) for part in ("held", "waiting", "alive", "shares")]

@@ -248,6 +248,8 @@ class Stage:
         self.runs = Runs(redis, keys.Lives(), "intake")
         self.now = 1_000_000.0
         self.limit = 1
+        self.agents: dict[str, int] = {}
+        """Limits of single agents."""
         self.pauses: list[float] = []
         self.hold_pauses: asyncio.Event | None = None
         self._lives: list[asyncio.Task[None]] = []
@@ -293,7 +295,7 @@ class Stage:
             choose,
             asker,
             count,
-            Limits({"das": self.limit, "rds": self.limit}),
+            Limits({"das": self.limit, "rds": self.limit}, self.agents),
             resumes=self.resumes,
             wall=wall,
             sleep=no_pause,

@@ -95,6 +95,28 @@ async def test_stopped_while_the_service_is_busy_nothing_ran(stage: Stage) -> No
     assert stage.world.endings("a") == ["END stopped stopped_early by=U2|"]
 
 
+async def test_an_agent_at_its_share_waits_while_another_of_the_account_goes_on(stage: Stage) -> None:
+    stage.limit, stage.agents = 3, {"x": 1}
+    stage.worker()
+    threads = {name: Thread("T1", "C1", f"{number}.0") for number, name in enumerate(("x1", "x2", "a", "b"))}
+    sessions = Sessions(stage.redis, keys.Lives())
+    for name, thread in threads.items():
+        await sessions.move(thread, Agent("rds", "x" if name.startswith("x") else ""), f"9.{name}")
+    first = await stage.ask("x1", threads["x1"])
+    await stage.until(lambda: stage.followed.asked == ["x1"])
+    second = await stage.ask("x2", threads["x2"])
+    await stage.until(lambda: shows(stage, "x2", "waiting_slot 1"))
+    for name in "ab":
+        await stage.ask(name, threads[name])
+    await stage.until(lambda: stage.followed.open == 3)
+    assert sorted(stage.followed.asked) == ["a", "b", "x1"] and shows(stage, "x2", "waiting_slot 1")
+    stage.followed.answer("x1")
+    await stage.until_state(first, "answered")
+    stage.followed.answer("x2")
+    await stage.until_state(second, "answered")
+    assert stage.followed.most_open == 3
+
+
 # -- sessions ------------------------------------------------------------------------------------------------
 
 
