@@ -25,6 +25,13 @@ def seconds(text: str) -> float:
     return float(text.removesuffix("s"))
 
 
+def grace() -> float:
+    """Seconds beyond DRAIN_SECONDS that the README says a process needs to end."""
+    found = re.search(r"raise the grace period with it \((\d+) s more\)", (ROOT / "README.md").read_text())
+    assert found
+    return float(found[1])
+
+
 def test_compose_runs_the_bot_locked_down_with_a_durable_store() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     bot, store = services["bot"], services["valkey"]
@@ -34,7 +41,7 @@ def test_compose_runs_the_bot_locked_down_with_a_durable_store() -> None:
         assert service["read_only"] and service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
     drain = float(bot["environment"]["DRAIN_SECONDS"])
-    assert seconds(bot["stop_grace_period"]) > drain + LAST_WORDS_SECONDS
+    assert seconds(bot["stop_grace_period"]) == drain + grace()
     assert "--appendonly yes" in store["command"] and "noeviction" in store["command"]
     assert re.search(r":\d+\.\d+", store["image"])
     assert bot["ports"] == ["${DAS_BOT_ADDRESS:-127.0.0.1:3000}:3000"]
@@ -74,7 +81,10 @@ def test_the_deployment_drains_and_can_write_nothing() -> None:
     env = {item["name"]: item["value"] for item in bot["env"]}
     assert set(env) <= SETTINGS
     Settings.model_validate({name.lower(): value for name, value in env.items()})
-    assert pod["terminationGracePeriodSeconds"] > float(env["DRAIN_SECONDS"]) + LAST_WORDS_SECONDS
+    assert pod["terminationGracePeriodSeconds"] == float(env["DRAIN_SECONDS"]) + grace()
+    before = bot["lifecycle"]["preStop"]["exec"]["command"]
+    # OpenTelemetry's exporter gives up after ten seconds.
+    assert before[0] == "sleep" and float(before[1]) + LAST_WORDS_SECONDS + 10 < grace()
     assert bot["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert bot["readinessProbe"]["httpGet"]["path"] == "/readyz"
     ports = {port["name"]: str(port["containerPort"]) for port in bot["ports"]}
