@@ -57,7 +57,9 @@ def url(data_dir: Path) -> str:
                 _start(folder, socket)
     except OSError as error:
         raise SettingsError(
-            [f"DATA_DIR: {folder} cannot be used ({error.strerror}); give a writable folder, or set REDIS_URL"]
+            [
+                f"DATA_DIR: {folder} cannot be used ({error.strerror}); give a writable folder, or set REDIS_URL"
+            ]
         ) from None
     return f"unix://{socket}"
 
