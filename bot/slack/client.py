@@ -36,7 +36,7 @@ _DEFAULT_RETRY_AFTER = 5.0
 _TOO_BIG = frozenset({"msg_too_long", "msg_blocks_too_long", "msg_blocks_too_many", "too_many_attachments"})
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "no_text", "block_mismatch"})
 _STREAM_ENDED = frozenset({"message_not_in_streaming_state", "streaming_mode_mismatch"})
-_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
+_GONE = frozenset({"message_not_found", "thread_not_found"})
 _DEAD_TOKEN = frozenset({"token_revoked", "account_inactive", "invalid_auth", "token_expired", "not_authed"})
 _CHANNEL = {
     "agents.sessions.setStatus": "channel_id",
@@ -82,7 +82,7 @@ class RefusedBlocksError(SlackError):
 
 
 class GoneError(SlackError):
-    """The message is no longer there, or no longer ours to change."""
+    """The message is no longer there."""
 
     result = "gone"
 

@@ -114,9 +114,19 @@ class Draft:
         state = self.ending or (self._status(0.0) if page.is_last else "")
         return page.text, folds, page.is_last, page.left_out, state, self.rung
 
+    def is_told(self, number: int, signature: Any) -> bool:
+        """Whether a message that looks as `signature` says lacks nothing but its final layout, and has nothing live."""
+        told = self.signature(number)
+        return signature is not None and not told[2] and signature[:4] == told[:4]
+
+    @property
+    def has_simpler(self) -> bool:
+        """Whether there are simpler blocks to fall back to."""
+        return self.rung + 1 < len(RUNGS)
+
     def step_down(self) -> bool:
         """Fall back to simpler blocks; False when there are none simpler."""
-        if self.rung + 1 == len(RUNGS):
+        if not self.has_simpler:
             return False
         self.rung += 1
         if self._is_bare:

@@ -99,16 +99,27 @@ def ended(page: Page, frame: Frame, ending: Ending, answer: Answer, footer: str)
     return _payload(page, blocks, str(asks[0]["text"]["text"]) if asks else note)
 
 
+def replaced(frame: Frame) -> Payload:
+    """A message that the answer no longer needs, and that cannot be deleted."""
+    note = say("replaced", frame.language)
+    return {"text": note, "blocks": [context(note)]}
+
+
 def recovered(shown: Payload, frame: Frame, ending: Ending) -> Payload:
     """The last message as a dead worker left it, with its running parts taken away and its end told."""
+    given: list[Block] = shown.get("blocks", [])
     kept = [
         _closed(block, frame.language)
-        for block in shown.get("blocks", [])
-        if block["type"] not in ("actions", "context_actions") and not _is_status(block)
+        for block in given
+        if block["type"] not in ("actions", "context_actions") and not _is_of_growing(block, frame.language)
     ]
     note = _note(ending, frame)
     blocks = [*kept, alert("warning", note), _actions(frame, [_again(frame), _new_session(frame)])]
-    return filled(blocks, f"{note}\n\n{shown.get('text', '')}")
+    text = str(shown.get("text", ""))
+    for block in given:
+        if _is_status(block):
+            text = text.removeprefix(_context_text(block).removeprefix(f"{_HOURGLASS} "))
+    return filled(blocks, f"{note}\n\n{text.strip()}".strip())
 
 
 def _closed(block: Block, language: Language) -> Block:
@@ -123,8 +134,17 @@ def _closed(block: Block, language: Language) -> Block:
     }
 
 
+def _is_of_growing(block: Block, language: Language) -> bool:
+    """Whether it says what the run does now, or that more follows."""
+    return _is_status(block) or _context_text(block) == say("continues", language)
+
+
 def _is_status(block: Block) -> bool:
-    return block["type"] == "context" and str(block["elements"][0].get("text", "")).startswith(_HOURGLASS)
+    return _context_text(block).startswith(_HOURGLASS)
+
+
+def _context_text(block: Block) -> str:
+    return str(block["elements"][0].get("text", "")) if block["type"] == "context" else ""
 
 
 def status(answer: Answer, progress: Progress, elapsed: float, language: Language, quiet: float = 0.0) -> str:

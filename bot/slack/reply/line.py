@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
 from typing import Any
 
@@ -89,8 +89,10 @@ class Line:
             },
         }
 
-    async def find(self, number: int) -> str:
+    async def find(self, number: int, but: Collection[str] = ()) -> str:
         """The ts of message `number`, whose post or start has an unknown fate; "" when it is not in the thread.
+
+        `but` are messages that it is not: they bore that number before.
 
         Raises:
             SlackError: when Slack does not tell. Not known is not "not there".
@@ -109,6 +111,8 @@ class Line:
         wanted, streamed = {"run": self._run.id, "message": number}, marker(self._run.id, number)
         async with aclosing(messages) as listed:
             async for message in listed:
+                if str(message["ts"]) in but:
+                    continue
                 posted = (message.get("metadata") or {}).get("event_payload") == wanted
                 # A stream has no metadata; what it was opened with bears the run's name.
                 if (

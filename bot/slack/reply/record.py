@@ -44,6 +44,7 @@ class Record:
 
     Attributes:
         wrote_late: a write was carried out when the lease may have run out.
+        surplus: the ts of messages that were the reply's and are to be taken away; noted with the next `keep`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Record:
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self.wrote_late = False
+        self.surplus: list[str] = json.loads(run.shown or "{}").get("surplus", [])
         self._run = run
         self._save = save
         self._clock = clock
@@ -64,7 +66,8 @@ class Record:
         """What was kept last."""
         payload = json.loads(self._run.shown or "{}")
         ended, leaving = payload.pop("ended", ""), payload.pop("leaving", False)
-        payload.pop("filed", False)
+        for note in ("filed", "surplus"):
+            payload.pop(note, None)
         return Last(payload, State(ended) if ended else None, leaving)
 
     async def keep(self, payload: Payload, ended: State | None = None, *, leaving: bool = False) -> bool:
@@ -81,8 +84,18 @@ class Record:
         notes: dict[str, Any] = {}
         if ended:
             notes = {"ended": ended} | ({"leaving": True} if leaving else {})
+        if self.surplus:
+            notes["surplus"] = self.surplus
         self._run.shown = json.dumps({**payload, **notes}, ensure_ascii=False)
         return await self._write_down()
+
+    async def cleared(self) -> None:
+        """Note that the surplus is gone. Should that fail, it is looked for once more, and not found."""
+        self.surplus = []
+        shown = json.loads(self._run.shown or "{}")
+        shown.pop("surplus", None)
+        self._run.shown = json.dumps(shown, ensure_ascii=False)
+        await self._write_down()
 
     async def file(self) -> bool:
         """Note that the run's files are about to be uploaded; False when they were already, or nobody can know."""

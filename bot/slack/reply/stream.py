@@ -74,6 +74,8 @@ class Message:
     """Its stream ended with all the text there was; what is missing is its final layout."""
     quiet_until: float = float("-inf")
     """A person has stopped its stream: nothing is written until then, or until the run has ended."""
+    is_locked: bool = False
+    """Slack did not let it be changed: what it shows stays so until the run has ended."""
 
 
 class _Roll(Exception):
@@ -112,8 +114,9 @@ class Streams:
         await budget.look(START)
         if not budget.is_free(START, self._line.channel, Priority.FIRST_WORDS):
             return None
-        # Streams and updates have a budget each; whoever comes joins the one whose turns are shorter then.
-        if budget.turn(APPEND, more=1) > budget.turn(UPDATE, more=1):
+        # Streams and updates have a budget each; whoever comes joins the one whose turns are shorter then. A later
+        # message is a long answer's: it outgrows its stream, and lives on updates then.
+        if number == 0 and budget.turn(APPEND, more=1) > budget.turn(UPDATE, more=1):
             return None
         # At once: of ten that are asked in the same moment each has to see the one before.
         budget.join(APPEND, self._run.id)
@@ -266,6 +269,12 @@ class Streams:
         did_stop = await self.stop(message.ts, [*(piece.chunks if piece else []), *last], priority)
         message.is_whole = did_stop and piece is not None
         self._leave(message)
+
+    async def part(self, message: Message) -> None:
+        """End the stream of a message that the answer no longer needs, if it has one."""
+        if message.stream:
+            await self.stop(message.ts, closing(message.stream.sent), Priority.TOOL)
+            self._leave(message)
 
     async def stop(self, ts: str, chunks: list[dict[str, Any]], priority: Urgency) -> bool:
         """Stop whatever streams at `ts`. True: the chunks arrived. Whether it stopped at all, chat.update tells."""

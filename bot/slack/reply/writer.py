@@ -16,7 +16,7 @@ from typing import Any
 from bot import log
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
-from bot.model.run import Run
+from bot.model.run import Run, State
 from bot.relay.reply import Save
 from bot.slack.budget import Priority, Urgency
 from bot.slack.client import (
@@ -37,6 +37,7 @@ from bot.slack.reply.freshness import Freshness
 from bot.slack.reply.line import Line
 from bot.slack.reply.record import PAUSE_SECONDS, Record
 from bot.slack.reply.stream import APPEND, UPDATE, Message, Streams
+from bot.slack.reply.surplus import Surplus
 
 logger = log.get(__name__)
 
@@ -78,7 +79,10 @@ class SlackReply:
         self._line = Line(client, run, self._record, sleep)
         self._freshness = Freshness(run.accepted_at, clock)
         self._streams = Streams(self._line, run, self._draft, self._freshness, clock)
+        self._surplus = Surplus(self._line, self._streams, self._record, self._update)
         self._messages = [Message(ts) for ts in run.reply_ts]
+        self._is_anew = False
+        """Whether the end was posted anew, because Slack did not let a message be changed."""
         self._has_written = False
         self._refused = ""
         self._replaced = 0
@@ -147,7 +151,8 @@ class SlackReply:
             return None
         # The answer was complete; at most its last message is yet to arrive.
         if last.leaving or self._run.posting or not self._messages:
-            await self._insist_on(last.payload)
+            await self._insist_on(last.payload, last.ended)
+        await self._clear()
         return Ending(last.ended)
 
     async def recover(self, ending: Ending) -> Ending:
@@ -163,8 +168,9 @@ class SlackReply:
         payload = layout.recovered(self._record.last().payload, self._draft.frame(), ending)
         # First the record, as in `_bring_up`: from it the end is written once more over a late write.
         await self._record.keep(payload, ending.state, leaving=True)
-        await self._insist_on(payload)
+        await self._insist_on(payload, ending.state)
         await self._record.keep(payload, ending.state)
+        await self._clear()
         return ending
 
     async def restore(self) -> None:
@@ -189,13 +195,13 @@ class SlackReply:
             self._has_written, self._draft.rung = True, await self._line.refusals.rung()
         number = 0
         self._draft.take_in()
+        # An answer of which nothing has come yet says nothing about what a dead worker wrote.
+        if self._draft.ending or self._draft.answer.has_text:
+            await self._shorten()
         while number < self._draft.count:
             try:
-                if number == len(self._messages):
-                    await self._post(number, priority)
-                message = self._messages[number]
-                if self._draft.signature(number) != message.shown or self._streams.is_due(message):
-                    await self._bring_up(number, message, priority)
+                if not await self._show(number, priority):
+                    return True
             except (UncertainError, SlowDownError) as error:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
                 return False
@@ -207,13 +213,49 @@ class SlackReply:
                 continue
             except (RefusedBlocksError, TooBigError) as error:
                 if not await self._step_down(error):
+                    self._refuse(error)
                     return True
                 continue
             except SlackError as error:
                 self._refuse(error)
                 return True
             number += 1
+        return self._draft.ending is None or await self._clear()
+
+    async def _show(self, number: int, priority: Urgency) -> bool:
+        """Make message `number`, or bring it up to date. False: until the run has ended nothing may follow."""
+        if number == len(self._messages) and not await self._take_back():
+            await self._post(number, priority)
+        message = self._messages[number]
+        if message.is_locked and self._draft.ending is None:
+            return number < len(self._messages) - 1
+        if self._draft.signature(number) == message.shown and not self._streams.is_due(message):
+            return True
+        try:
+            await self._bring_up(number, message, priority)
+        except (UncertainError, SlowDownError, GoneError):
+            raise
+        except SlackError as error:
+            if isinstance(error, (RefusedBlocksError, TooBigError)) and self._draft.has_simpler:
+                raise
+            logger.warning("message not changed", run=self._run.reference, reason=str(error))
+            return await self._lock(number, message, priority)
         return True
+
+    async def _lock(self, number: int, message: Message, priority: Urgency) -> bool:
+        """Slack does not let a message be changed. When the run has ended, its end is posted anew, once; see `_show`.
+
+        Posting while the answer grows would leave one message for each minute of it.
+        """
+        message.is_locked = True
+        if self._draft.ending is None:
+            return number < len(self._messages) - 1
+        if self._is_anew or self._draft.is_told(number, message.shown):
+            message.shown = self._draft.signature(number)
+            return True
+        self._is_anew = True
+        await self._set_aside(number, spare=False)
+        return await self._show(number, priority)
 
     async def _bring_up(self, number: int, message: Message, priority: Urgency) -> None:
         is_last = number == len(self._messages) - 1
@@ -310,7 +352,7 @@ class SlackReply:
 
     async def _found(self, number: int, opening: Piece | None) -> bool:
         """Look in the thread for message `number`, which may have been posted, or opened as a stream."""
-        ts = await self._line.find(number)
+        ts = await self._line.find(number, self._record.surplus)
         if ts:
             self._made(number, ts, None, opening)
         return bool(ts)
@@ -337,10 +379,52 @@ class SlackReply:
         for message in rest:
             await self._line.remove(message.ts)
 
+    # -- what the answer no longer needs ---------------------------------------------------------------
+
+    async def _shorten(self) -> None:
+        """The answer shrank: some messages are not its own any more."""
+        if len(self._messages) > self._draft.count:
+            await self._set_aside(self._draft.count, spare=True)
+
+    async def _set_aside(self, number: int, *, spare: bool) -> None:
+        """The messages from `number` on are not the answer's any more; see `Surplus`."""
+        aside = self._part_from(number, spare=spare)
+        await self._keep(self._payload(max(0, number - 1)), leaving=True)
+        for message in aside:
+            await self._streams.part(message)
+
+    def _part_from(self, number: int, *, spare: bool) -> list[Message]:
+        aside = self._messages[number:]
+        del self._messages[number:], self._run.reply_ts[number:]
+        self._surplus.add(aside, spare=spare)
+        return aside
+
+    async def _take_back(self) -> bool:
+        """Go on in a message that had been set aside, if there is one."""
+        message = self._surplus.take()
+        if message is None:
+            return False
+        self._messages.append(message)
+        self._run.reply_ts.append(message.ts)
+        await self._keep(self._payload(len(self._messages) - 1), leaving=True)
+        return True
+
+    async def _clear(self) -> bool:
+        """Take away what was set aside. False: Slack did not answer, look again."""
+        try:
+            await self._surplus.clear(self._draft.frame())
+        except UncertainError as error:
+            logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
+            return False
+        return True
+
     # -- simpler, and for good -------------------------------------------------------------------------
 
-    async def _insist_on(self, payload: layout.Payload) -> None:
-        """Put a payload into the last message, simpler where Slack refuses it, until it stands or Slack refuses all."""
+    async def _insist_on(self, payload: layout.Payload, ended: State | None = None) -> None:
+        """Put a payload into the last message, simpler where Slack refuses it, until it stands or Slack refuses all.
+
+        With `ended`, the final state it shows, it is posted anew where the message cannot be changed.
+        """
         rungs = [lambda: payload, lambda: layout.plain(payload), lambda: layout.text_only(payload)]
         self._touch_last()  # This reply may have written itself, before the run failed.
         while True:
@@ -357,8 +441,14 @@ class SlackReply:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
                 await self._sleep(PAUSE_SECONDS)
             except SlackError as error:
-                logger.error("final state not shown", run=self._run.reference, reason=str(error))
-                break
+                if ended is None or not self._messages or self._is_anew:
+                    logger.error("final state not shown", run=self._run.reference, reason=str(error))
+                    break
+                logger.warning("message not changed", run=self._run.reference, reason=str(error))
+                self._is_anew = True
+                self._part_from(len(self._messages) - 1, spare=False)
+                self._run.posting = True
+                await self._record.keep(payload, ended, leaving=True)
         self._line.budget.forget(self._run.id)
 
     async def _write_last(self, make: Callable[[], layout.Payload]) -> None:
@@ -377,7 +467,6 @@ class SlackReply:
         """Fall back to simpler blocks; False when there are none."""
         logger.warning("slack refuses the blocks", run=self._run.reference, reason=str(error))
         if not self._draft.step_down():
-            self._refuse(error)
             return False
         if isinstance(error, RefusedBlocksError):
             await self._line.refusals.blocks(str(error), self._draft.rung)
