@@ -151,9 +151,9 @@ class Asking:
             run.asks += 1
             run.asked_at = parts.wall()
             run.state = State.RUNNING
-            await self._save()
             if self.can_recover and not run.session_id:
                 await parts.sessions.note_words(run)
+            await self._save()
             logger.info(
                 "asked",
                 run=run.reference,

@@ -49,6 +49,7 @@ class Search:
             bot.upstream.errors.UpstreamError: when the service refuses or does not answer.
         """
         begun = [name async for name in self._begun_then()]
+        # After the list: whoever began one of these was known to be asking by then.
         others = await self._others()
         if others is None:
             return []

@@ -264,6 +264,19 @@ async def test_who_asked_the_same_words_is_told_to_the_search(stage: Stage) -> N
     assert stage.followed.others == [frozenset({"conv-1"}), None]
 
 
+async def test_who_asked_the_same_words_is_not_known_while_redis_is_away(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise ConnectionError("away")
+
+    worker = stage.worker()
+    monkeypatch.setattr(worker._parts.sessions, "of_same_words", away)
+    stage.followed.refuse["why?"] = UpstreamError("Cut")
+    await stage.until_state(await stage.ask("why?", backend="rds"), "failed")
+    assert stage.followed.others == [None]
+
+
 async def test_a_crash_before_the_conversation_had_a_name_is_fetched_by_the_next_worker(
     stage: Stage,
 ) -> None:
