@@ -15,6 +15,9 @@ from bot.slack.client import SlackClient, SlackError
 logger = log.get(__name__)
 
 _DRAIN_SECONDS = 5.0
+_MOST_LINES = 200
+"""Private lines that may wait to be shown: two minutes' worth of Slack's rate. What comes later says nothing true any
+more, and in a flood of questions there would be no end of them."""
 
 
 class Notices:
@@ -23,6 +26,8 @@ class Notices:
     def __init__(self, client: SlackClient) -> None:
         self._client = client
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lines: set[asyncio.Task[None]] = set()
+        """Those of them that show a private line."""
 
     def tell(
         self,
@@ -32,11 +37,19 @@ class Notices:
         thread_ts: str = "",
         blocks: list[dict[str, Any]] | None = None,
     ) -> None:
-        """Show `text` (mrkdwn) to one person in a channel, in a thread if given; `blocks` show it, if given."""
+        """Show `text` (mrkdwn) to one person in a channel, in a thread if given; `blocks` show it, if given.
+
+        While too many such lines wait, it is only logged that there was one.
+        """
+        if len(self._lines) >= _MOST_LINES:
+            logger.warning("not said, too many private lines wait", channel=channel, user=user)
+            return
         place = {"thread_ts": thread_ts} if thread_ts else {}
         shown = {"blocks": blocks} if blocks else {}
         arguments = {"user": user, "text": text, **place, **shown}
-        self.behind(self._call("chat.postEphemeral", channel, user, arguments))
+        line = self.behind(self._call("chat.postEphemeral", channel, user, arguments))
+        self._lines.add(line)
+        line.add_done_callback(self._lines.discard)
 
     def say(self, channel: str, thread_ts: str, text: str) -> None:
         """Post `text` (mrkdwn) into a thread for everybody."""
@@ -64,11 +77,12 @@ class Notices:
         except (aiohttp.ClientError, TimeoutError) as error:
             logger.warning("response_url did not answer", reason=type(error).__name__)
 
-    def behind(self, work: Awaitable[None]) -> None:
+    def behind(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """Do `work` without making anybody wait for it. What it raises is logged."""
         task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def aclose(self) -> None:
         """Give what is under way a moment, then let go."""
