@@ -94,6 +94,8 @@ def engine(folder: Path) -> Iterator[Engine]:
     finally:
         daemon.terminate()
         daemon.wait()
+        # It leaves the network namespace of the containers mounted.
+        subprocess.run(["umount", str(folder / "exec/netns/default")], capture_output=True, check=False)
 
 
 def base(docker: Engine, folder: Path) -> str:
