@@ -42,7 +42,7 @@ screenshot: .venv/.test system ## Take the README's picture of the demo anew
 
 .PHONY: gallery
 gallery: .venv/.test system ## Take the pictures of every state of a reply anew
-	@$(BIN)/python -m tests.e2e.test_gallery
+	@$(BIN)/python -m tests.e2e.camera
 
 .PHONY: page
 page: ## Build the demo's page anew (needs node)

@@ -59,9 +59,12 @@ def buttons(payload: Payload) -> list[tuple[str, str, str]]:
 
 def test_durations_are_in_the_askers_language() -> None:
     draft = Draft(RUN, "zh", "DAS Agent")
-    step = [ev.StepStarted("s", "诊断", "a"), ev.StepFinished("s", "completed", "a")]
-    begun = [*step, ev.ToolCallStart("c", "sql"), ev.ToolCallStart("d", "sql")]
-    results = [(3.8, ev.ToolCallResult("c", "1")), (75.0, ev.ToolCallResult("d", "1"))]
+    step: list[ev.Event] = [ev.StepStarted("s", "诊断", "a"), ev.StepFinished("s", "completed", "a")]
+    begun: list[ev.Event] = [*step, ev.ToolCallStart("c", "sql"), ev.ToolCallStart("d", "sql")]
+    results: list[tuple[float, ev.Event]] = [
+        (3.8, ev.ToolCallResult("c", "1")),
+        (75.0, ev.ToolCallResult("d", "1")),
+    ]
     for at, event in [*enumerate(begun), *results]:
         draft.answer.apply(event, at + 1.0)
     draft.progress, draft.elapsed = Progress("working"), 125.0
