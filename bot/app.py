@@ -32,6 +32,7 @@ from bot.slack.budget import Budget
 from bot.slack.client import SlackClient
 from bot.slack.intake.agents import Catalogue
 from bot.slack.intake.desk import Desk
+from bot.slack.listener import Listener
 from bot.slack.notices import Notices
 from bot.slack.people import People
 from bot.slack.platform import SlackPlatform
@@ -385,13 +386,14 @@ async def _serve(
     settings: Settings, name: str, port: int, site: web.Application, stack: AsyncExitStack
 ) -> int:
     """Listen; returns the port."""
+    listener = Listener(site)
     try:
-        runner, port = await server.serve(site, settings.host, port)
+        port = await listener.start(settings.host, port)
     except OSError as error:
         raise SettingsError(
             [f"HOST, {name}: cannot listen on {settings.host}:{port} ({error.strerror})"]
         ) from None
-    stack.push_async_callback(runner.cleanup)
+    stack.push_async_callback(listener.aclose)
     return port
 
 

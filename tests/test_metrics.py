@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot import __version__, metrics
 from bot.slack import server
+from bot.slack.listener import Listener
 from bot.slack.reply.freshness import Freshness
 
 LABELS = {
@@ -49,9 +50,8 @@ async def test_they_are_served_where_the_operator_wants_them() -> None:
         return {"ok": True}
 
     for with_metrics, status in ((True, 200), (False, 404)):
-        runner, port = await server.serve(
-            server.build(None, ready, with_metrics=with_metrics), "127.0.0.1", 0
-        )
+        listener = Listener(server.build(None, ready, with_metrics=with_metrics))
+        port = await listener.start("127.0.0.1", 0)
         metrics.READY.labels("redis").set(0)
         async with (
             aiohttp.ClientSession() as session,
@@ -61,7 +61,7 @@ async def test_they_are_served_where_the_operator_wants_them() -> None:
             if status == 200:
                 assert response.headers["content-type"].startswith("text/plain; version=")
                 assert 'das_bot_ready{part="redis"} 1.0' in await response.text()
-        await runner.cleanup()
+        await listener.aclose()
 
 
 def test_a_run_that_ended_is_counted_once() -> None:

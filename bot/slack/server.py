@@ -86,19 +86,3 @@ def build(door: Door | None, ready: Ready, *, with_metrics: bool = False) -> web
     if with_metrics:
         server.router.add_get("/metrics", read_metrics)
     return server
-
-
-async def serve(server: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
-    """Start listening; returns what to clean up, and the port.
-
-    Raises:
-        OSError: when the port is taken.
-    """
-    runner = web.AppRunner(server, access_log=None, shutdown_timeout=5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    return runner, int(runner.addresses[0][1])

@@ -10,6 +10,7 @@ import pytest
 
 from bot.demo.workspace.http_delivery import signature
 from bot.slack import server
+from bot.slack.listener import Listener
 
 ANA, OPS = "U0ANA00001", "C0DBOPS001"
 SECRET = b"d0" * 16
@@ -119,7 +120,8 @@ async def test_before_the_bot_is_ready_slack_is_told_to_come_again() -> None:
         return {"ok": False, "redis": False, "slack": False}
 
     site = server.build(server.Door(SECRET.decode()), ready)
-    runner, port = await server.serve(site, "127.0.0.1", 0)
+    listener = Listener(site)
+    port = await listener.start("127.0.0.1", 0)
     try:
 
         class Place:
@@ -130,4 +132,4 @@ async def test_before_the_bot_is_ready_slack_is_told_to_come_again() -> None:
             assert response.status == 503
             assert await response.json() == {"ok": False, "redis": False, "slack": False}
     finally:
-        await runner.cleanup()
+        await listener.aclose()

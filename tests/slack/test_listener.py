@@ -1,0 +1,100 @@
+"""Connections that bring no request are let go, and there are only so many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from bot.slack import listener as listening
+from bot.slack.listener import FIRST_SECONDS, NEXT_SECONDS, Listener
+
+HEAD = b"GET / HTTP/1.1\r\nHost: bot\r\n"
+
+
+class Hand:
+    """A clock moved by hand. Whoever sleeps is woken at every move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._moved = asyncio.Event()
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        await self._moved.wait()
+        self._moved.clear()
+
+    def move(self, seconds: float) -> None:
+        self.now += seconds
+        self._moved.set()
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+async def port(hand: Hand) -> AsyncIterator[int]:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="here")
+
+    application = web.Application()
+    application.router.add_get("/", answer)
+    listener = Listener(application, hand.clock, hand.sleep)
+    yield await listener.start("127.0.0.1", 0)
+    await listener.aclose()
+
+
+async def connect(port: int, head: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head)
+    await writer.drain()
+    return reader, writer
+
+
+async def answered(reader: asyncio.StreamReader) -> bool:
+    async with asyncio.timeout(10):
+        return (await reader.readuntil(b"here")).startswith(b"HTTP/1.1 200")
+
+
+async def is_closed(reader: asyncio.StreamReader) -> bool:
+    async with asyncio.timeout(10):
+        return await reader.read() == b""
+
+
+@pytest.mark.parametrize("head", [b"", HEAD + b"X-Slow: "])
+async def test_who_does_not_ask_is_let_go(port: int, hand: Hand, head: bytes) -> None:
+    silent, writer = await connect(port, head)
+    # Connections come in one by one: when this one is answered, the silent one is there.
+    asking, keeps = await connect(port, HEAD + b"\r\n")
+    assert await answered(asking)
+    hand.move(FIRST_SECONDS + 1)
+    assert await is_closed(silent)
+    # Who has asked may take longer for the next request, and is let go in the end.
+    keeps.write(HEAD + b"\r\n")
+    assert await answered(asking)
+    hand.move(NEXT_SECONDS + 1)
+    assert await is_closed(asking)
+    writer.close()
+
+
+async def test_one_too_many_is_refused_and_comes_in_when_there_is_room(
+    port: int, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "MOST", 2)
+    first, *held = await connect(port)
+    second, *kept = await connect(port, HEAD + b"\r\n")
+    assert await answered(second)
+    third, *gone = await connect(port)
+    assert await is_closed(third)
+    hand.move(FIRST_SECONDS + 1)
+    assert await is_closed(first)
+    again, *back = await connect(port, HEAD + b"\r\n")
+    assert await answered(again)
+    # A writer that nobody holds closes its connection.
+    del held, kept, gone, back
