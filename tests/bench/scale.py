@@ -237,7 +237,8 @@ def show(results: dict[str, Any]) -> None:
         print(f"  {row['processes']} processes: {row['per_second']:.1f} a second (load {row['load']:.1f})")
     row = results["accepting"]
     print(f"\nAccepting {row['rate']:.0f} signed events/s: acked {row['acked']:.2%}", end="")
-    print(f" · p50 {row['p50_ms']:.1f} ms · p99 {row['p99_ms']:.1f} ms")
+    print(f" · p50 {row['p50_ms']:.1f} ms · p99 {row['p99_ms']:.1f} ms", end="")
+    print(f" · {row['cpu_ms']:.2f} ms of the bot's processor each")
 
 
 def main() -> None:
