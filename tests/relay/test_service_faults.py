@@ -21,11 +21,14 @@ from bot.demo.upstream.service import Service
 from bot.demo.workspace import NO_LIMITS, Workspace
 from bot.demo.workspace.cast import BOT_USER_ID
 from bot.demo.workspace.messages import Message
+from bot.model.event import Event
 from bot.model.run import State
 from bot.settings import Settings
 from bot.store import keys
 from bot.upstream.acs3 import Credentials
+from bot.upstream.backend import Ask
 from bot.upstream.credentials import StaticCredentials
+from bot.upstream.rds import RdsCopilot
 
 OPS, ANA = "C0DBOPS001", "U0ANA00001"
 SERVICES = ("das", "das-legacy", "rds")
@@ -247,6 +250,15 @@ async def test_of_two_who_asked_the_same_words_nobody_gets_the_other_s_answer(
     lost: int, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one lost answer it is known which it is, because the other is known; of two neither is."""
+    both, ask = asyncio.Barrier(2), RdsCopilot.ask
+
+    @asynccontextmanager
+    async def at_once(copilot: RdsCopilot, question: Ask) -> AsyncIterator[AsyncIterator[Event]]:
+        await both.wait()
+        async with ask(copilot, question) as events:
+            yield events
+
+    monkeypatch.setattr(RdsCopilot, "ask", at_once)
     if lost == 1:
         # However long the other's first frame takes here.
         monkeypatch.setattr("bot.upstream.rds_recovery.MISSING_WITHIN", 60)
