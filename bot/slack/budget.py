@@ -46,8 +46,9 @@ Urgency = Priority | Callable[[], Priority]
 
 _KEPT = {Priority.FINAL: 0.0, Priority.FIRST_WORDS: 0.02, Priority.TOOL: 0.05, Priority.TEXT: 0.1}
 """The part of a burst that is kept from a call for more urgent ones, of other replicas as well."""
-_MOST_KEPT = 0.7
-"""The part of a burst that is kept at most, however many calls are expected: some agents think for minutes."""
+_MOST_KEPT = 0.9
+"""The part of a burst that is kept at most, however many calls are expected. Text always has the rate itself; with less
+kept, the ends of twenty answers would take that, too, from the text of the others."""
 _LOOK_SECONDS = 0.2
 """Longest pause before a lane is looked at again: somebody more urgent may have come meanwhile."""
 _YIELD_SECONDS = 0.05

@@ -21,6 +21,17 @@ def test_first_words_at_once_no_refusal_and_close_to_the_bound(load: pacing.Load
     assert result.p95 <= 1.3 * load.bound()
 
 
+# Without the longest: it takes seconds, and what may go wrong with it goes wrong with the one before.
+@pytest.mark.parametrize(
+    "load", pacing.OTHER_LOADS[:-1], ids=lambda load: f"{load.answers}x{load.seconds[0]:.0f}"
+)
+def test_shorter_and_longer_answers_are_complete_and_not_far_from_the_bound(load: pacing.Load) -> None:
+    result = virtual.run(lambda: pacing.play("ours", load))
+    assert result.first_words < 1.0
+    assert (result.refused, result.invalid, result.complete) == (0, 0, load.answers)
+    assert result.p95 <= 1.9 * load.bound()
+
+
 @pytest.mark.parametrize("load", pacing.SHARED_LOADS, ids=lambda load: str(load.answers))
 def test_two_replicas_do_as_well_as_one(load: pacing.Load, valkey_url: str) -> None:
     result = virtual.run(lambda: pacing.play("ours", load, valkey_url))

@@ -51,6 +51,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds of virtual time."""
         return self._virtual.skipped
 
+    def run_in_executor(self, *arguments: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """What a thread does is real, too."""
+        self._virtual.real_waits += 1
+        future: asyncio.Future[Any] = super().run_in_executor(*arguments)
+
+        def done(_: asyncio.Future[Any]) -> None:
+            self._virtual.real_waits -= 1
+
+        future.add_done_callback(done)
+        return future
+
     @contextmanager
     def outside(self) -> Iterator[None]:
         """While somebody is in here no time passes, and what is real is waited for."""

@@ -187,14 +187,15 @@ class Streams:
                 await self._end(number, message, stream, priority)
             return False
         if piece is None or self._goes_on_elsewhere():
-            await self._end(number, message, stream, Priority.TOOL)
+            # It shows nothing new until it has ended: it does not wait its turn among texts.
+            await self._end(number, message, stream, Priority.FIRST_WORDS)
             return False
         if not piece.chunks:
             message.shown = self._draft.signature(number)
             return True
         added = await self._try_to_add(number, message, stream, priority)
         if not added and message.stream:
-            await self._end(number, message, stream, Priority.TOOL)
+            await self._end(number, message, stream, Priority.FIRST_WORDS)
         return added
 
     def is_due(self, message: Message) -> bool:
