@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass, replace
 
 from bot import redact as secrets
-from bot.redact import BARE_SECRET, HIDDEN, KEY_ID, LONE_WORD, VALUE_FOLLOWS, redact
+from bot.redact import HIDDEN, redact
+from bot.secret_shapes import BARE_SECRET, KEY_ID, LONE_WORD, VALUE_FOLLOWS
 from bot.slack.reply.characters import is_first_half, whole_characters, whole_until
 from bot.slack.reply.emphasis import CODE_SPAN, beside_cjk, closed
 
