@@ -28,6 +28,7 @@ class Notices:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lines: set[asyncio.Task[None]] = set()
         """Those of them that show a private line."""
+        self._is_full = False
 
     def tell(
         self,
@@ -39,10 +40,12 @@ class Notices:
     ) -> None:
         """Show `text` (mrkdwn) to one person in a channel, in a thread if given; `blocks` show it, if given.
 
-        While too many such lines wait, it is only logged that there was one.
+        While too many such lines wait, it is not shown; the log says so, once for many.
         """
-        if len(self._lines) >= _MOST_LINES:
-            logger.warning("not said, too many private lines wait", channel=channel, user=user)
+        was_full, self._is_full = self._is_full, len(self._lines) >= _MOST_LINES
+        if self._is_full:
+            if not was_full:
+                logger.warning("private lines are not said, too many wait", waiting=len(self._lines))
             return
         place = {"thread_ts": thread_ts} if thread_ts else {}
         shown = {"blocks": blocks} if blocks else {}

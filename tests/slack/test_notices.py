@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -31,6 +32,8 @@ class Slack(SlackClient):
 
 async def test_more_private_lines_than_slack_takes_soon_are_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_LINES", 3)
+    logged = Mock()
+    monkeypatch.setattr(module, "logger", logged)
     slack = Slack()
     notices = Notices(slack)
     for number in range(10):
@@ -39,6 +42,7 @@ async def test_more_private_lines_than_slack_takes_soon_are_not_said(monkeypatch
     slack.open.set()
     await notices.aclose()
     assert slack.told == ["line 0", "line 1", "line 2", "for everybody"]
+    assert logged.warning.call_count == 1
     notices.tell("C1", "U1", "when they were shown there is room again")
     await notices.aclose()
     assert len(slack.told) == 5
