@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import shutil
 import struct
 import tempfile
@@ -19,7 +20,7 @@ from playwright.async_api import Locator, Page, async_playwright
 from bot.gallery.page import page as gallery_page
 from bot.gallery.scenes import pictures
 from tests.absent import absent
-from tests.e2e.pinned_fonts import use_pinned_fonts
+from tests.e2e.pinned_fonts import font_settings, use_pinned_fonts
 
 KEPT = Path(__file__).with_name("gallery")
 WIDTH, HEIGHT = 700, 900
@@ -79,7 +80,11 @@ async def camera(*arguments: str) -> AsyncIterator[Camera]:
         file = Path(folder) / "gallery.html"
         file.write_text(gallery_page(pictures()), "utf-8")
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
+            environment: dict[str, str | float | bool] = {
+                **os.environ,
+                "FONTCONFIG_FILE": str(font_settings(Path(folder))),
+            }
+            browser = await playwright.chromium.launch(executable_path=chromium, args=flags, env=environment)
             # The gallery's policy lets it load nothing; the fonts are the test's.
             context = await browser.new_context(
                 viewport={"width": WIDTH, "height": HEIGHT}, bypass_csp=True, locale="en-US"
