@@ -179,6 +179,7 @@ async def started(settings: Settings, credentials: CredentialsSource | None = No
         _keep_going(worker.run(), stack)
         # Last in, first out: while it drains, questions still come in for other workers, and clicks on Stop work.
         stack.push_async_callback(worker.drain, settings.drain_seconds)
+        stack.callback(setattr, health, "is_ending", True)
         yield Running(port, worker, ground.bot_user, ground.team)
 
 

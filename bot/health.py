@@ -10,6 +10,7 @@ from redis import RedisError
 from redis.asyncio import Redis
 
 from bot import log, metrics
+from bot.store import keys
 from bot.upstream.credentials import CredentialsSource
 from bot.upstream.errors import UpstreamError
 
@@ -28,6 +29,7 @@ class Health:
     redis: Redis | None = None
     slack: Callable[[], Awaitable[bool]] | None = None
     has_credentials: bool = False
+    is_ending: bool = False
     _had_credentials: bool = False
     _reason: str = ""
 
@@ -39,14 +41,16 @@ class Health:
         """
         try:
             async with asyncio.timeout(_READY_SECONDS):
-                redis_ok = bool(self.redis and await self.redis.ping())
+                redis_ok = bool(self.redis and await self.redis.set(keys.PROBE, 1, px=keys.PROBE_LIFE))
         except (RedisError, OSError, TimeoutError):
             redis_ok = False
         slack_ok = bool(self.slack and await self.slack())
         parts = {"redis": redis_ok, "slack": slack_ok, "credentials": self.has_credentials}
         for name, works in parts.items():
             metrics.READY.labels(name).set(works)
-        return {"ok": redis_ok and slack_ok and self._had_credentials, **parts}
+        can_work = redis_ok and slack_ok and self._had_credentials
+        # Who ends still answers what comes in, but a load balancer shall look for others.
+        return {"ok": can_work and not self.is_ending, **parts}
 
     async def watch(
         self, source: CredentialsSource, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

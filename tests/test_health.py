@@ -1,9 +1,10 @@
-"""/readyz's truth about credentials: looked for in the background, logged once, and a reason not to be rolled out."""
+"""/readyz's truth: about credentials, looked for in the background; about a Redis that takes nothing; about the end."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -13,6 +14,9 @@ from bot import metrics
 from bot.health import LOOK_SECONDS, Health
 from bot.upstream.acs3 import Credentials
 from bot.upstream.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from tests.fleet import Fleet
 
 
 class Chain:
@@ -87,4 +91,20 @@ async def test_before_anything_is_started_nothing_is_ready() -> None:
 async def test_a_redis_that_is_away_is_not_ready(url: str) -> None:
     redis = Redis.from_url(url)
     assert (await Health(redis, yes).ready())["redis"] is False
+    await redis.aclose()
+
+
+@pytest.mark.parametrize(
+    ("setting", "trouble", "well"), [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")]
+)
+async def test_a_redis_that_takes_nothing_is_not_ready(
+    make_fleet: Callable[[str], Fleet], setting: str, trouble: str, well: str
+) -> None:
+    redis = Redis.from_url(f"redis://127.0.0.1:{make_fleet('redis').start()}")
+    health = Health(redis, yes)
+    assert (await health.ready())["redis"] is True
+    await redis.config_set(setting, trouble)
+    assert (await health.ready())["redis"] is False
+    await redis.config_set(setting, well)
+    assert (await health.ready())["redis"] is True
     await redis.aclose()

@@ -19,9 +19,13 @@ GROUP = "workers"
 FENCE = PREFIX + "fence"
 """Counter that hands out fencing tokens. Lives a year after the last lease."""
 
+PROBE = PREFIX + "probe"
+"""What the health checks write: a server that is full or read-only answers every question but takes none."""
+
 DAY = 86_400_000
 """A day in milliseconds; all lives below are in milliseconds."""
 
+PROBE_LIFE = 60_000
 SEEN_LIFE = DAY
 """How long an event is remembered as seen. Slack redelivers for some minutes; a day covers an outage."""
 LEASE_LIFE = 15_000

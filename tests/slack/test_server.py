@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bot.demo.das import Faults
 from bot.demo.workspace.http_delivery import signature
 from bot.slack import server
 from bot.slack.listener import Listener
@@ -47,6 +48,31 @@ async def test_the_whole_way(house: Any) -> None:
     done = await house.workspace.command(ANA, OPS, "/das-ask", "")
     assert done.response["text"].startswith("Usage")
     await house.taken(3)
+
+
+async def test_while_it_ends_it_answers_but_wants_no_more(make_house: Any) -> None:
+    house = await make_house()
+    await house.start(slack_app_token="", drain_seconds=60)
+    house.das.next_faults.append(Faults(hang_after=5))
+
+    async def is_open() -> bool:
+        return bool(house.das.open_now)
+
+    ts = house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+    await house.eventually(is_open)
+    leaving = asyncio.create_task(house.stack.aclose())
+    async with aiohttp.ClientSession() as session:
+
+        async def is_unready() -> bool:
+            async with session.get(house.url + "/readyz") as response:
+                return response.status == 503
+
+        await house.eventually(is_unready)
+    house.workspace.say(ANA, OPS, "and yesterday?", ts)
+    await house.taken(2)
+    house.das.resume()
+    await leaving
+    assert [run["state"] for run in await house.runs()] == ["answered", "queued"]
 
 
 async def test_the_challenge(house: Any) -> None:
