@@ -7,6 +7,7 @@ pieces, so that whoever shows the answer reads only what is new (`text_after`).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -140,6 +141,7 @@ class Answer:
         unknown: how often each undocumented frame type came.
         is_cut: whether text or tool calls came that are not kept, because there were too many.
         revision: grows with every event that changed something.
+        work_revision: grows with every event that changed a tool call or a sub-agent.
     """
 
     def __init__(self) -> None:
@@ -159,12 +161,15 @@ class Answer:
         self.unknown: dict[str, int] = {}
         self.is_cut = False
         self.revision = 0
+        self.work_revision = 0
         self.started = False
         self._messages: dict[str, _Message] = {}
         self._last_text: _Message | None = None
         self._pieces: list[str] = []
         self._text_room, self._parts_room = Room(TEXT_MOST), Room(PARTS_MOST)
         self._thinking = Held(THINKING_MOST, Room(THINKING_MOST))
+        self._nested: dict[int, list[ToolCall]] = {}
+        self._nested_at = -1
         self._epoch = 0
         self._stale = False
         self._closed = False
@@ -216,18 +221,22 @@ class Answer:
 
     def calls_of(self, step: Step) -> list[ToolCall]:
         """The tool calls a sub-agent made."""
-        if not step.agent_id:
-            return []
-        # An agent that is sent out twice has two steps; a call belongs to the latest that had begun.
-        turns = [other for other in self.steps if other.agent_id == step.agent_id]
-        nth = next(place for place, other in enumerate(turns) if other is step)
-        begin = step.started_at if nth else float("-inf")
-        end = turns[nth + 1].started_at if nth + 1 < len(turns) else float("inf")
-        return [
-            call
-            for call in self.calls.values()
-            if call.agent_id == step.agent_id and begin <= (call.started_at or 0.0) < end
-        ]
+        if self._nested_at != self.work_revision:
+            self._nested, self._nested_at = self._nest(), self.work_revision
+        return self._nested.get(id(step), [])
+
+    def _nest(self) -> dict[int, list[ToolCall]]:
+        """Calls by the step they belong to: of an agent that is sent out twice, the latest that had begun."""
+        turns: dict[str, list[Step]] = {}
+        for step in self.steps:
+            if step.agent_id:
+                turns.setdefault(step.agent_id, []).append(step)
+        nested: dict[int, list[ToolCall]] = {}
+        for call in self.calls.values():
+            if steps := turns.get(call.agent_id):
+                later = bisect_right(steps, call.started_at or 0.0, lo=1, key=lambda step: step.started_at)
+                nested.setdefault(id(steps[later - 1]), []).append(call)
+        return nested
 
     def events(self) -> list[tuple[float, ev.Event]]:
         """The fewest events, with their times, that fold into this answer while it was open: its end, what it cost and
@@ -320,6 +329,7 @@ class Answer:
         self._close_open(at)
 
     def _close_open(self, at: float) -> None:
+        self.work_revision += 1
         self.activity = ""
         if self.is_paused:
             return  # What waits for a person has not ended.
@@ -415,6 +425,7 @@ class Answer:
         event: ev.ToolCallStart | ev.ToolCallArgs | ev.ToolCallEnd | ev.ToolCallChunk | ev.ToolCallResult,
         at: float,
     ) -> None:
+        self.work_revision += 1
         call = self.calls.get(event.call_id)
         if call is None:
             if len(self.calls) >= CALLS_MOST:
@@ -445,6 +456,7 @@ class Answer:
         self.activity = ""
 
     def _step_started(self, event: ev.StepStarted, at: float) -> None:
+        self.work_revision += 1
         if len(self.steps) >= CALLS_MOST:
             self.is_cut = True
             return
@@ -464,6 +476,7 @@ class Answer:
                 self._place(message)
 
     def _step_finished(self, event: ev.StepFinished, at: float) -> None:
+        self.work_revision += 1
         for step in self.steps:
             both = event.agent_id and step.agent_id
             same = step.agent_id == event.agent_id if both else step.name == event.name

@@ -24,6 +24,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "seconds": ("{count} s", "{count} 秒"),
     "minutes": ("{minutes} min {seconds} s", "{minutes} 分 {seconds} 秒"),
+    "hours": ("{hours} h {minutes} min", "{hours} 小时 {minutes} 分"),
     "still": ("still working, {minutes} min", "仍在处理，已 {minutes} 分钟"),
     "thought": ("What the agent thought", "思考过程"),
     "sources": ("Sources:", "参考资料："),
@@ -49,6 +50,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "… {shown} of {total} characters shown",
         "… 共 {total} 个字符，仅显示前 {shown} 个",
     ),
+    "cut_in_file": (
+        "… {shown} of {total} characters shown, all of them in the file below",
+        "… 共 {total} 个字符，仅显示前 {shown} 个，完整内容见下方文件",
+    ),
     "unfinished": ("did not finish", "未完成"),
     "failed": ("failed", "失败"),
     "sub_agent": ("sub-agent · {count} calls", "子智能体 · {count} 次调用"),
@@ -57,6 +62,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "rows": ("{count} rows", "{count} 行"),
     "earlier": ("{count} earlier tool calls", "更早的 {count} 次工具调用"),
     "more": ("… and {count} more", "… 以及另外 {count} 次"),
+    "more_options": ("… and {count} more", "… 以及另外 {count} 项"),
     "left_out": (
         "_Too long for a chat: {count} characters are left out here; below is how it goes on and ends._",
         "_回答过长：此处省略 {count} 个字符，以下是其后续与结尾。_",
@@ -258,11 +264,21 @@ def say(key: str, language: Language, **values: object) -> str:
 
 
 def duration(seconds: float, language: Language, *, running: bool = False) -> str:
-    """A duration as people write it: "1.8 s", "42 s", "4 min 05 s"; whole seconds while it still runs."""
-    if seconds < 60:
-        count = f"{seconds:.0f}" if running or seconds >= 10 else f"{seconds:.1f}"
-        return say("seconds", language, count=count)
-    return say("minutes", language, minutes=int(seconds) // 60, seconds=f"{int(seconds) % 60:02d}")
+    """A duration as people write it: "1.8 s", "42 s", "4 min 05 s", "1 h 02 min"; whole seconds while it runs."""
+    if seconds < _TENTHS_BELOW and not running:
+        return say("seconds", language, count=f"{seconds:.1f}")
+    # Of what runs only the seconds that have passed count.
+    whole = int(seconds) if running else round(seconds)
+    if whole < 60:
+        return say("seconds", language, count=whole)
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return say("minutes", language, minutes=minutes, seconds=f"{rest:02d}")
+    return say("hours", language, hours=minutes // 60, minutes=f"{minutes % 60:02d}")
+
+
+_TENTHS_BELOW = 9.95
+"""Seconds up to which tenths are told: beyond they would round to "10.0 s"."""
 
 
 USAGE_ASK = "Usage: `/{service}-ask <question>` · 用法：`/{service}-ask <问题>`"

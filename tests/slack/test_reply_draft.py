@@ -369,7 +369,7 @@ def test_older_types_show_bold_and_headings_in_their_own_markup() -> None:
 @pytest.mark.parametrize("most", [2, 3, 7])
 def test_folds_keep_to_their_number(most: int) -> None:
     answer = draft_of(ev.Reasoning("Hm.\n"), *[event for n in range(20) for event in call(n)]).answer
-    assert len(Folds("en", "k").draw(answer, limits.PAGE, most, is_over=True)) == most
+    assert len(Folds("en", "k").draw(answer, limits.PAGE, most, is_over=True).blocks) == most
 
 
 def test_a_fold_says_how_many_rows_came() -> None:

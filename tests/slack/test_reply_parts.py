@@ -18,6 +18,7 @@ from bot.slack.reply import layout, limits, sources
 from bot.slack.reply.asks import CONSOLE
 from bot.slack.reply.draft import Draft, final_payloads
 from bot.slack.reply.layout import Payload
+from bot.slack.words import duration
 from tests.judges.panel import judge
 
 RUN = "0123456789abcdef0123456789abcdef"
@@ -55,6 +56,34 @@ def kinds(payload: Payload) -> list[str]:
 def buttons(payload: Payload) -> list[tuple[str, str, str]]:
     rows = [block for block in payload["blocks"] if block["type"] == "actions"]
     return [(b["action_id"], b["text"]["text"], b["value"]) for row in rows for b in row["elements"]]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "chinese", "running"),
+    [
+        (0.04, "0.0 s", "0.0 秒", "0 s"),
+        (9.94, "9.9 s", "9.9 秒", "9 s"),
+        (9.96, "10 s", "10 秒", "9 s"),
+        (59.4, "59 s", "59 秒", "59 s"),
+        (59.6, "1 min 00 s", "1 分 00 秒", "59 s"),
+        (119.7, "2 min 00 s", "2 分 00 秒", "1 min 59 s"),
+        (301, "5 min 01 s", "5 分 01 秒", "5 min 01 s"),
+        (3_599.9, "1 h 00 min", "1 小时 00 分", "59 min 59 s"),
+        (3_661, "1 h 01 min", "1 小时 01 分", "1 h 01 min"),
+    ],
+)
+def test_durations(seconds: float, english: str, chinese: str, running: str) -> None:
+    assert duration(seconds, "en") == english and duration(seconds, "zh") == chinese
+    assert duration(seconds, "en", running=True) == running
+
+
+def test_large_counts_have_commas_and_chinese_measure_words() -> None:
+    calls = [ev.ToolCallStart(f"c{n}", "sql") for n in range(1_000)]
+    asked = ev.InterruptRaised("i", "要哪个实例？", tuple(f"选项{'很长' * 60}{n}" for n in range(8)))
+    draft = draft_of(*calls, asked, ending=PAUSED)
+    draft.language = "zh"
+    said = json.dumps(final_payloads(draft), ensure_ascii=False)
+    assert "1,000 次工具调用" in said and re.search(r"以及另外 \d 项", said)
 
 
 def test_durations_are_in_the_askers_language() -> None:
@@ -335,13 +364,13 @@ def test_a_call_nobody_follows_any_more_does_not_look_at_work() -> None:
 
 
 def test_a_result_that_no_fold_holds_is_in_a_file_whole_and_redacted() -> None:
-    long = "row " * 2_000 + BAD
+    long = "row " * 6_000 + BAD
     draft = draft_of(*call(1, "ok"), *call(2, long), ending=DONE)
     payload = final_payloads(draft)[0]
-    assert "1,500 of" in json.dumps(payload)
+    assert f"6,000 of {len(long):,} characters shown, all of them in the file below" in json.dumps(payload)
     (file,) = draft.attachments()
     assert (file.name, file.title) == ("tool-calls-0123-4567.txt", "All tool calls")
-    assert "row " * 2_000 in file.text and "Result:\nok" in file.text and PW not in file.text
+    assert "row " * 6_000 in file.text and "Result:\nok" in file.text and PW not in file.text
 
 
 def test_calls_that_were_summed_up_are_in_a_file() -> None:
@@ -359,6 +388,7 @@ def test_a_file_does_not_grow_without_bound() -> None:
 def test_a_secret_at_the_place_where_a_file_is_cut_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part of it looks like nothing that has to be hidden."""
     monkeypatch.setattr(limits, "FILE", 9_000)
+    monkeypatch.setattr(limits, "HIDDEN", 1_000)
     key = "LTAI5tFakeFakeFakeFake12"
     for before in range(8_960, 9_000):
         text = "x" * before + " " + key + " " + "y" * 3_000
@@ -368,5 +398,3 @@ def test_a_secret_at_the_place_where_a_file_is_cut_is_hidden(monkeypatch: pytest
 
 def test_what_is_whole_in_the_message_needs_no_file() -> None:
     assert draft_of(*call(1, "ok"), ev.TextMessageContent("m", "x"), ending=DONE).attachments() == []
-    assert draft_of(*call(1, "x" * 9_000), ending=PAUSED).attachments() == []
-    assert draft_of(*call(1, "x" * 9_000)).attachments() == []

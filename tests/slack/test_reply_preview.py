@@ -39,7 +39,7 @@ def test_a_preview_leaves_no_garbage() -> None:
     gc.collect()
     gc.disable()
     try:
-        assert preview(rows, 500, "en").is_cut
+        assert preview(rows, 500, "en").hidden
         assert gc.collect() == 0
     finally:
         gc.enable()

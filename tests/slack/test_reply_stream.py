@@ -18,7 +18,7 @@ from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run, State
 from bot.slack.refusals import OwnMemory, Refusals
-from tests.bench.ground import Fault, Slack
+from tests.bench.ground import OPS, Fault, Slack
 from tests.bench.virtual import now
 from tests.slack.streaming import (
     APPEND,
@@ -27,6 +27,7 @@ from tests.slack.streaming import (
     STOP,
     UPDATE,
     WORKING,
+    Script,
     complete,
     in_virtual_time,
     live,
@@ -444,6 +445,28 @@ async def test_files_are_attached_once_and_a_failure_spoils_nothing() -> None:
     complete(slack, run, TEXT)
     await reply._attach()
     assert slack.count()["files.completeUploadExternal"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "fault", "told"),
+    [
+        ("files.completeUploadExternal", Fault(), True),
+        ("files.completeUploadExternal", Fault(lost=True), True),
+        ("files.completeUploadExternal", Fault("file_type_not_allowed"), False),
+        ("files.getUploadURLExternal", Fault("missing_scope"), False),
+    ],
+)
+@in_virtual_time
+async def test_a_fold_names_a_file_only_where_there_is_one(method: str, fault: Fault, told: bool) -> None:
+    slack = Slack()
+    run = slack.ask()
+    slack.faults[method].append(fault)
+    large: Script = [(0.1, ev.ToolCallStart("c", "sql")), (1.0, ev.ToolCallResult("c", "row " * 9_000))]
+    await live(slack, run, [*large, *words(TEXT, 5)])
+    complete(slack, run, TEXT)
+    shown = json.dumps(slack.shown(run)[0].blocks)
+    assert "of 36,000 characters shown" in shown and ("in the file below" in shown) is told
+    assert any(message.files for message in slack.state.messages.thread(OPS, run.question.thread.thread_ts)) is told
 
 
 @in_virtual_time

@@ -72,7 +72,7 @@ def _interrupt(asked: InterruptRaised, run_id: str, block_id: str, language: Lan
             line = f"{number}. {mrkdwn(option)}"
             left -= cost(line)
             if left < 0:
-                lines.append(say("more", language, count=len(options) - number + 1))
+                lines.append(say("more_options", language, count=len(options) - number + 1))
                 break
             lines.append(line)
     blocks = [alert("info", "\n".join(lines))]

@@ -6,6 +6,7 @@ an update costs what is new plus one message, however long the answer has become
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from bot.model.answer import Answer
@@ -41,6 +42,7 @@ class Draft:
         backend: the service's name, for the footer.
         agent: an agent's id worth showing in the footer, else "".
         rung: how simple the blocks are, 0 for the newest types; Slack's refusals are remembered by it.
+        is_without_files: nothing can be attached, and no fold says so.
     """
 
     def __init__(
@@ -52,6 +54,8 @@ class Draft:
         self.elapsed = 0.0
         self.agent = agent
         self.rung = 0
+        self.is_without_files = False
+        self._is_filed = False
         self._run_id = run_id
         self.language = language
         self.backend = backend
@@ -144,7 +148,7 @@ class Draft:
 
         Takes a second or two of computing for the longest: call it once, away from the event loop.
         """
-        if self.ending is None or self.ending.state is State.PAUSED:
+        if not self._takes_files:
             return []
         self.take_in()
         files = []
@@ -152,7 +156,7 @@ class Draft:
         if self._left_out():
             files.append(whole_answer(self.answer, reference, self.language))
         self._page(0)
-        if self._folds.hides or (self._is_bare and self.answer.calls):
+        if self._is_filed or (self._is_bare and self.answer.calls):
             files.append(all_calls(self.answer, reference, self.language))
         return files
 
@@ -168,7 +172,8 @@ class Draft:
             return _BARE if sealed < _BODY else _BARE // 2
         if sealed:
             return limits.PAGE if sealed < _BODY else _HALF
-        folds = size(self._draw(limits.FOLDS, limits.PAGE_ITEMS))
+        is_over = self.ending is not None
+        folds = size(self._folds.draw(self.answer, limits.FOLDS, limits.PAGE_ITEMS, is_over=is_over).blocks)
         return limits.PAGE - max(limits.FOLDS_LEAST, folds)
 
     def _page(self, number: int) -> layout.Page:
@@ -198,7 +203,18 @@ class Draft:
         return sum(map(len, self._pages.sealed[_BODY:-1]))
 
     def _draw(self, room: int, most: int) -> list[Block]:
-        return self._folds.draw(self.answer, room, most, is_over=self.ending is not None)
+        if self.ending is None:
+            return self._folds.draw(self.answer, room, most, is_over=False).blocks
+        draw = partial(
+            self._folds.draw, self.answer, room, most, is_over=True, previews=limits.PREVIEWS_AT_END
+        )
+        drawing = draw()
+        self._is_filed = drawing.is_large and self._takes_files
+        return draw(in_file=True).blocks if self._is_filed else drawing.blocks
+
+    @property
+    def _takes_files(self) -> bool:
+        return self.ending is not None and self.ending.state is not State.PAUSED and not self.is_without_files
 
     def quiet(self) -> float:
         """Seconds since the answer was first seen as it is now."""

@@ -30,6 +30,8 @@ _API_KEYS = ("api", "Api", "action", "Action", "api_name", "agent")
 """Arguments that name what a general tool such as das_api was asked to call."""
 _NAME_MOST = 120
 """Characters of a tool's or a sub-agent's name."""
+_REASON_MOST = 150
+"""Characters of why a call failed that has no fold of its own."""
 
 
 @dataclass(slots=True)
@@ -39,53 +41,86 @@ class _Drawn:
     version: int
     block: Block
     size: int
-    is_cut: bool
-    """Whether it leaves something out."""
+    hidden: int
+    """Characters of its calls that it leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """The folds of an answer. `is_large`: they leave out so much that it belongs into a file."""
+
+    blocks: list[Block]
+    is_large: bool = False
 
 
 class Folds:
-    """Draws the folds of one answer; remembers each call's block while the call does not change.
-
-    `hides` says whether what was drawn last leaves out something of a call.
-    """
+    """Draws the folds of one answer; remembers each call's block while the call does not change."""
 
     def __init__(self, language: Language, key: str) -> None:
         self._language = language
         self._key = key
-        self._drawn: dict[tuple[str, int], _Drawn] = {}
+        self._drawn: dict[tuple[str, int, bool], _Drawn] = {}
         self._titles: dict[str, tuple[int, str]] = {}
         self._numbers: dict[str, int] = {}
         self._thinking = Thinking()
-        self._is_cut = False
-        self.hides = False
+        self._hidden = 0
+        self._in_file = False
+        self._at = -1
+        self._items: list[ToolCall | Step] = []
+        self._summed: dict[int, tuple[list[ToolCall], int, int, int]] = {}
+        self._places: dict[int, int] = {}
 
-    def draw(self, answer: Answer, room: int, most: int = limits.BLOCKS, *, is_over: bool) -> list[Block]:
+    def draw(
+        self,
+        answer: Answer,
+        room: int,
+        most: int = limits.BLOCKS,
+        *,
+        is_over: bool,
+        previews: tuple[int, ...] = limits.PREVIEWS,
+        in_file: bool = False,
+    ) -> Drawing:
         """At most `most` containers, oldest first, in at most `room` characters of payload.
 
         Previews shrink first; then older calls are summed up in one container; a failed call stays open. `is_over`:
-        nothing more will come.
+        nothing more will come. `in_file`: what is cut says that a file has it.
         """
+        self._in_file = in_file
         thoughts = self._thinking.text(answer, is_over=is_over)
-        items = _items(answer)
-        self.hides = bool(items)
+        items = self._arranged(answer)
         # One for the thoughts, one for the summary.
         shown = items[max(0, len(items) - min(limits.SHOWN_CALLS, most - 2)) :]
         folds: list[_Drawn] = []
-        for each in limits.PREVIEWS:
+        for each in previews:
             first = self._thoughts(*thoughts, each)
             folds = [self._fold(answer, item, each) for item in shown]
             left = room - size(first) - sum(fold.size for fold in folds)
-            older = self._summary(answer, items[: len(items) - len(shown)], left)
+            if left < 0:
+                continue
+            older, hidden = self._summary(answer, items[: len(items) - len(shown)], left)
             if size(older) <= left:
-                self.hides = len(items) > len(shown) or any(fold.is_cut for fold in folds)
-                return first + older + [fold.block for fold in folds]
+                hidden += sum(fold.hidden for fold in folds)
+                return Drawing(first + older + [fold.block for fold in folds], hidden > limits.HIDDEN)
         for fewer in range(1, len(folds)):
             rest = folds[fewer:]
             left = room - sum(fold.size for fold in rest)
-            older = self._summary(answer, items[: len(items) - len(rest)], left)
+            if left < 0:
+                continue
+            older, hidden = self._summary(answer, items[: len(items) - len(rest)], left)
             if size(older) <= left:
-                return older + [fold.block for fold in rest]
-        return self._summary(answer, items, room)
+                hidden += sum(fold.hidden for fold in rest)
+                return Drawing(older + [fold.block for fold in rest], hidden > limits.HIDDEN)
+        older, hidden = self._summary(answer, items, room)
+        return Drawing(older, hidden > limits.HIDDEN)
+
+    def _arranged(self, answer: Answer) -> list[ToolCall | Step]:
+        """The items in order; looked through once for each change of the answer."""
+        if self._at != answer.work_revision:
+            self._at = answer.work_revision
+            self._summed = {}
+            self._items = _items(answer)
+            self._places = {id(step): place for place, step in enumerate(answer.steps)}
+        return self._items
 
     def _thoughts(self, text: str, total: int, most: int) -> list[Block]:
         if not text:
@@ -102,21 +137,21 @@ class Folds:
     def _fold(self, answer: Answer, item: ToolCall | Step, most: int) -> _Drawn:
         """One item's fold; drawn again only when the item has changed."""
         if isinstance(item, Step):
-            number = next(place for place, step in enumerate(answer.steps) if step is item)
-            name, calls, own = f"step-{number}", answer.calls_of(item), _origin(answer, item)
+            name, calls, own = f"step-{self._places[id(item)]}", answer.calls_of(item), _origin(answer, item)
             version = sum(map(_version, calls + own)) * 2 + (item.ended_at is not None)
         else:
             name, version = f"call-{self._number(item.id)}", _version(item)
-        known = self._drawn.get((name, most))
+        known = self._drawn.get((name, most, self._in_file))
         if known is None or known.version != version:
             key = f"{name}-{version}-{most}"
-            self._is_cut = False
+            self._hidden = 0
             block = (
                 self._step(item, calls, own, key, most)
                 if isinstance(item, Step)
                 else self._call(item, key, most)
             )
-            known = self._drawn[(name, most)] = _Drawn(version, block, size([block]), self._is_cut)
+            known = _Drawn(version, block, size([block]), self._hidden)
+            self._drawn[(name, most, self._in_file)] = known
         return known
 
     def _call(self, call: ToolCall, key: str, most: int) -> Block:
@@ -139,8 +174,9 @@ class Folds:
             children.append(rich([heading, *self._details(call, most // 2)]))
         if len(calls) > len(children):
             rest = calls[len(children) :]
-            self._is_cut = True
-            children.append(section(self._lines(rest)))
+            lines, is_all = self._lines(_failed_first(rest))
+            self._hidden += sum(map(_length, rest)) + (0 if is_all else limits.HIDDEN)
+            children.append(section(lines))
         if own and (own[0].result or own[0].error):
             children.append(rich(self._details(own[0], most // 2)[-2:]))
         return self._container(
@@ -151,22 +187,27 @@ class Folds:
             is_open=False,
         )
 
-    def _summary(self, answer: Answer, items: list[ToolCall | Step], room: int) -> list[Block]:
+    def _summary(self, answer: Answer, items: list[ToolCall | Step], room: int) -> tuple[list[Block], int]:
+        """Calls with no fold of their own in one, and how many characters of them it leaves out."""
         if not items:
-            return []
-        calls = [
-            call for item in items for call in (answer.calls_of(item) if isinstance(item, Step) else [item])
-        ]
-        failed = sum(call.state is CallState.FAILED for call in calls)
-        mark = "✗" if failed else "✓"
-        subtitle = f"{failed} {say('failed', self._language)}" if failed else ""
-        lines = self._lines(calls, min(room, limits.SECTION) - 500)
-        title = f"{mark} {say('earlier', self._language, count=len(calls))}"
-        return [
-            self._container(
-                f"earlier-{len(calls)}-{failed}", title, subtitle, [section(lines)], is_open=False
+            return [], 0
+        if len(items) not in self._summed:
+            calls = _failed_first([call for item in items for call in _calls(answer, item)])
+            failed = sum(call.state is CallState.FAILED for call in calls)
+            self._summed[len(items)] = (
+                calls,
+                failed,
+                sum(call.is_open for call in calls),
+                sum(map(_length, calls)),
             )
-        ]
+        calls, failed, at_work, hidden = self._summed[len(items)]
+        mark = "✗" if failed else "…" if at_work else "✓"
+        subtitle = f"{failed:,} {say('failed', self._language)}" if failed else ""
+        lines, is_all = self._lines(calls, min(room, limits.SECTION) - 500)
+        title = f"{mark} {say('earlier', self._language, count=f'{len(calls):,}')}"
+        key = f"earlier-{len(calls)}-{failed}-{at_work}"
+        fold = self._container(key, title, subtitle, [section(lines)], is_open=False)
+        return [fold], hidden + (0 if is_all else limits.HIDDEN)
 
     def _container(
         self, name: str, title: str, subtitle: str, children: list[Block], *, is_open: bool
@@ -190,28 +231,46 @@ class Folds:
         return parts
 
     def _part(self, heading: str, text: str, most: int) -> list[Block]:
-        shown = preview(text, most, self._language)
-        self._is_cut = self._is_cut or shown.is_cut
+        shown = preview(text, most, self._language, in_file=self._in_file)
+        self._hidden += shown.hidden
         return [bold(say(heading, self._language)), preformatted(shown.text)]
 
-    def _lines(self, calls: list[ToolCall], room: int = limits.SECTION - 500) -> str:
-        """Calls as one line each, as many as fit into `room` characters of payload, at least one."""
+    def _lines(self, calls: list[ToolCall], room: int = limits.SECTION - 500) -> tuple[str, bool]:
+        """Calls as one line each, as many as fit into `room` characters of payload, at least one; and whether those
+        are all."""
         lines: list[str] = []
         used = 0
         for index, call in enumerate(calls):
             line = self._line(call)
             used += cost(line) + 2
             if used > room and lines:
-                return "\n".join([*lines, say("more", self._language, count=len(calls) - index)])
+                more = say("more", self._language, count=f"{len(calls) - index:,}")
+                return "\n".join([*lines, more]), False
             lines.append(line)
-        return "\n".join(lines)
+        return "\n".join(lines), True
 
     def _line(self, call: ToolCall) -> str:
         known = self._titles.get(call.id)
         if known is None or known[0] != call.revision:
             title = shortened(call_title(call, self._language), _NAME_MOST)
+            if call.state is CallState.FAILED:
+                title = f"{title}: {shortened(_subtitle(call, self._language), _REASON_MOST)}"
             known = self._titles[call.id] = (call.revision, mrkdwn(title))
         return known[1]
+
+
+def _calls(answer: Answer, item: ToolCall | Step) -> list[ToolCall]:
+    return answer.calls_of(item) if isinstance(item, Step) else [item]
+
+
+def _failed_first(calls: list[ToolCall]) -> list[ToolCall]:
+    """What failed must not be among those there is no room for."""
+    return sorted(calls, key=lambda call: call.state is not CallState.FAILED)
+
+
+def _length(call: ToolCall) -> int:
+    """Characters of what a fold of its own would show."""
+    return len(call.arguments) + len(call.result) + len(call.error)
 
 
 def call_title(call: ToolCall, language: Language) -> str:
@@ -236,7 +295,7 @@ def step_name(step: Step) -> str:
 
 def sub_agent(calls: int, language: Language) -> str:
     """That it is a sub-agent, with the number of its calls; a service that does not nest them tells of none."""
-    return say(f"sub_agent_{calls}" if calls < 2 else "sub_agent", language, count=calls)
+    return say(f"sub_agent_{calls}" if calls < 2 else "sub_agent", language, count=f"{calls:,}")
 
 
 def _took(item: ToolCall | Step, language: Language) -> str:

@@ -115,10 +115,9 @@ def recovered(shown: Payload, frame: Frame, ending: Ending) -> Payload:
     ]
     note = _note(ending, frame)
     blocks = [*kept, alert("warning", note), _actions(frame, [_again(frame), _new_session(frame)])]
-    text = str(shown.get("text", ""))
-    for block in given:
-        if _is_status(block):
-            text = text.removeprefix(_context_text(block).removeprefix(f"{_HOURGLASS} "))
+    lead, _, text = str(shown.get("text", "")).partition("\n\n")
+    if not any(_is_status(block) and lead in _context_text(block) for block in given):
+        text = f"{lead}\n\n{text}"
     return filled(blocks, f"{note}\n\n{text.strip()}".strip())
 
 
@@ -136,7 +135,7 @@ def _closed(block: Block, language: Language) -> Block:
 
 def _is_of_growing(block: Block, language: Language) -> bool:
     """Whether it says what the run does now, or that more follows."""
-    return _is_status(block) or _context_text(block) == say("continues", language)
+    return _is_status(block) or _context_text(block).startswith(say("continues", language))
 
 
 def _is_status(block: Block) -> bool:
@@ -200,7 +199,7 @@ def footer(
     if elapsed:
         parts.append(duration(elapsed, frame.language))
     if count := len(answer.calls):
-        parts.append(say("tool_calls_1" if count == 1 else "tool_calls", frame.language, count=count))
+        parts.append(say("tool_calls_1" if count == 1 else "tool_calls", frame.language, count=f"{count:,}"))
     if cost := _characters(answer, ending, frame.language):
         parts.append(cost)
     parts.append(f"`{frame.reference}`")

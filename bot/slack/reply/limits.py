@@ -43,6 +43,11 @@ SHOWN_CALLS = 12
 """Tool calls with a fold of their own; older ones are summed up, or they would drown the answer."""
 PREVIEWS = (1_500, 600, 200)
 """Characters to which a call's arguments and results are cut, tried from the first on."""
+PREVIEWS_AT_END = (7_000, 6_000, 4_500, 3_000, 2_000, 1_500, 1_000, 600, 400, 200)
+"""The same for an answer that has ended: folds take what its text leaves of the message."""
+HIDDEN = 10_000
+"""Characters of calls that may be left out of a message; more are attached as a file, which costs the thread another
+message."""
 THINKING = 1_500
 """Characters of what the agent thought that its fold shows."""
 NOTE = 500

@@ -10,7 +10,7 @@ from typing import Any
 from bot import log
 from bot.model.run import Run
 from bot.slack.budget import Budget, Priority, Urgency
-from bot.slack.client import SlackClient, SlackError
+from bot.slack.client import SlackClient, SlackError, UncertainError
 from bot.slack.reply.chunks import marker
 from bot.slack.reply.files import File
 from bot.slack.reply.record import Record
@@ -137,10 +137,12 @@ class Line:
         except SlackError as error:
             logger.warning("old message not removed", run=self._run.reference, reason=str(error))
 
-    async def upload(self, files: list[File]) -> None:
-        """Put files into the thread, all in one message, once. A failure is logged and told nobody."""
+    async def upload(self, files: list[File]) -> bool:
+        """Put files into the thread, all in one message, once. False: they are not there, and the log says why."""
+        may_be_there = False
         try:
             sent = [{"id": await self._send(file), "title": file.title} for file in files]
+            may_be_there = True
             await self.write(
                 "files.completeUploadExternal",
                 Priority.TOOL,
@@ -148,6 +150,8 @@ class Line:
             )
         except SlackError as error:
             logger.error("files not attached", run=self._run.reference, reason=str(error))
+            return may_be_there and isinstance(error, UncertainError)
+        return True
 
     async def _send(self, file: File) -> str:
         content = file.text.encode()

@@ -22,22 +22,23 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Preview(NamedTuple):
-    """What is shown of a text, and whether that is less than all of it."""
+    """What is shown of a text, and how many characters of it are not."""
 
     text: str
-    is_cut: bool
+    hidden: int
 
 
-def preview(text: str, most: int, language: Language) -> Preview:
-    """At most `most` characters of a text, with a line that says how much is missing."""
+def preview(text: str, most: int, language: Language, *, in_file: bool = False) -> Preview:
+    """At most `most` characters of a text, with a line that says how much is missing; `in_file`: a file has it all."""
     whole = pretty(text)
     safe = literal(whole[: most + _REDACTION_MARGIN])
     if len(whole) <= most:
-        return Preview(safe, False)
+        return Preview(safe, 0)
     # Where secrets were hidden the text is shorter now; what slid in from behind the cut may hold half of one.
     shown = safe[: whole_until(safe, max(1, min(most, len(safe) - _REDACTION_MARGIN)))]
-    note = say("cut", language, shown=f"{len(shown):,}", total=f"{len(whole):,}")
-    return Preview(f"{shown}\n{note}", True)
+    counts = {"shown": f"{len(shown):,}", "total": f"{len(whole):,}"}
+    note = say("cut_in_file" if in_file else "cut", language, **counts)
+    return Preview(f"{shown}\n{note}", len(whole) - len(shown))
 
 
 def pretty(text: str) -> str:

@@ -476,8 +476,13 @@ class SlackReply:
         """Put what no message can hold below the answer, as files."""
         files = await asyncio.to_thread(self._draft.attachments)
         # Written down before: after a crash they may be missing, but are never there twice.
-        if files and await self._record.file():
-            await self._line.upload(files)
+        if files and await self._record.file() and not await self._line.upload(files):
+            # The folds that are cut say that a file has the rest.
+            self._draft.is_without_files = True
+            self._messages[0].shown = None
+            while not await self._write(Priority.FINAL):
+                await self._sleep(PAUSE_SECONDS)
+            self._line.budget.forget(self._run.id)
 
     # -- what is known ---------------------------------------------------------------------------------
 
