@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -15,16 +15,24 @@ from bot.slack.client import SlackClient, SlackError
 logger = log.get(__name__)
 
 _DRAIN_SECONDS = 5.0
+_TRIES = 4
+"""Of what may be said twice without harm. Nobody says it later: a message that was refused is not taken in again."""
 _MOST_LINES = 200
 """Private lines that may wait to be shown: two minutes' worth of Slack's rate. What comes later says nothing true any
 more, and in a flood of questions there would be no end of them."""
 
 
 class Notices:
-    """Says things without making anybody wait for them. What cannot be said is logged."""
+    """Says things without making anybody wait for them. What cannot be said is logged.
 
-    def __init__(self, client: SlackClient) -> None:
+    `sleep` waits so many seconds between tries.
+    """
+
+    def __init__(
+        self, client: SlackClient, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._client = client
+        self._sleep = sleep
         self._tasks: set[asyncio.Task[None]] = set()
         self._lines: set[asyncio.Task[None]] = set()
         """Those of them that show a private line."""
@@ -57,11 +65,15 @@ class Notices:
     def say(self, channel: str, thread_ts: str, text: str) -> None:
         """Post `text` (mrkdwn) into a thread for everybody."""
         arguments = {"thread_ts": thread_ts, "text": text, "unfurl_links": False, "unfurl_media": False}
-        self.behind(self._call("chat.postMessage", channel, thread_ts, arguments))
+        self.behind(self._call("chat.postMessage", channel, thread_ts, arguments, tries=1))
+
+    def rewrite(self, channel: str, ts: str, blocks: list[dict[str, Any]], text: str) -> None:
+        """Change a message of ours that nothing else writes any more."""
+        self.behind(self._call("chat.update", channel, ts, {"ts": ts, "blocks": blocks, "text": text}))
 
     def open_view(self, user: str, trigger_id: str, view: str) -> None:
         """Open a modal (a view as JSON). The trigger lives for 3 s."""
-        self.behind(self._call("views.open", "", user, {"trigger_id": trigger_id, "view": view}))
+        self.behind(self._call("views.open", "", user, {"trigger_id": trigger_id, "view": view}, 1))
 
     def settle(self, channel: str, thread_ts: str) -> None:
         """Tell Slack that nothing is at work in a thread: after its own Stop "processing" would stay for an hour."""
@@ -95,9 +107,13 @@ class Notices:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _call(self, method: str, channel: str, owner: str, arguments: dict[str, Any]) -> None:
+    async def _call(
+        self, method: str, channel: str, owner: str, arguments: dict[str, Any], tries: int = _TRIES
+    ) -> None:
         try:
-            await self._client.call(method, channel, Priority.TOOL, owner, lambda: arguments)
+            await self._client.insist(
+                method, channel, Priority.TOOL, owner, lambda: arguments, tries=tries, sleep=self._sleep
+            )
         except SlackError as error:
             logger.warning("not said", method=method, channel=channel, reason=str(error))
 

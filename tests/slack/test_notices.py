@@ -1,4 +1,4 @@
-"""Private lines: in a flood of questions they have an end."""
+"""What is said beside the replies: in a flood of questions it has an end, and one failure does not silence it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from unittest.mock import Mock
 
 import pytest
 
+from bot.demo.workspace import NO_LIMITS, Workspace
 from bot.slack import notices as module
 from bot.slack.budget import Budget
 from bot.slack.client import SlackClient
 from bot.slack.notices import Notices
+
+OPS, ANA = "C0DBOPS001", "U0ANA00001"
 
 
 class Slack(SlackClient):
@@ -46,3 +49,28 @@ async def test_more_private_lines_than_slack_takes_soon_are_not_said(monkeypatch
     notices.tell("C1", "U1", "when they were shown there is room again")
     await notices.aclose()
     assert len(slack.told) == 5
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"reset": True}, {"error": "internal_error"}])
+async def test_a_private_line_is_said_again_and_a_public_one_is_not(fault: dict[str, Any]) -> None:
+    workspace, pauses = Workspace(rates=NO_LIMITS), list[float]()
+    await workspace.start()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    budget = Budget()
+    client = SlackClient(workspace.bot_token, workspace.api_url, budget)
+    notices = Notices(client, sleep)
+    for method in ("chat.postEphemeral", "chat.postMessage"):
+        workspace.fail_next(method, times=1, **fault)
+    notices.tell(OPS, ANA, "You have used up today's budget.")
+    notices.say(OPS, "", "for everybody")
+    await notices.aclose()
+    assert workspace.ephemerals(ANA, OPS)
+    assert len(workspace.calls_of("chat.postEphemeral")) == 2
+    assert len(workspace.calls_of("chat.postMessage")) == 1
+    assert len(pauses) == 1
+    await client.aclose()
+    await budget.aclose()
+    await workspace.stop()
