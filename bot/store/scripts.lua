@@ -318,7 +318,8 @@ if waiting > 0 then
 else
   redis.call('HDEL', lane, me)
 end
-redis.call('PEXPIRE', lane, math.ceil(math.max(arrival, closed, now) - now + 700000))
+-- A lane that was slowed down is as good as new ten minutes after its refusal.
+redis.call('PEXPIRE', lane, math.ceil(math.max(arrival, closed, now) - now + 600000))
 local found = {granted, math.ceil(after * 1000), others}
 for i, value in ipairs({arrival - now, last - now, closed - now}) do found[i + 3] = math.floor(value * 1000) end
 found[7] = math.floor(slowed * 1000000)
