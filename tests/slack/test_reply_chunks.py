@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bot.model import event as ev
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
+from bot.model.question import Language
 from bot.model.run import State
 from bot.slack.reply import chunks
 from bot.slack.reply.chunks import Sent, closing, news, opening
@@ -194,3 +195,42 @@ def test_nothing_is_sent_for_line_ends_alone() -> None:
     draft_of(text("**\n"), draft=draft)
     third = news(draft, 0, second.after, RUN)
     assert third and third.chunks == [{"type": "markdown_text", "text": "\n\n**bold words**"}]
+
+
+# -- the time in the plan's title ----------------------------------------------------------------------------
+
+
+def titles(piece: chunks.Piece) -> list[str]:
+    return [chunk["title"] for chunk in piece.chunks if chunk["type"] == "plan_update"]
+
+
+@pytest.mark.parametrize(
+    ("language", "told"), [("en", "Writing · 1 min 11 s"), ("zh", "正在回答 · 1 分 11 秒")]
+)
+def test_the_title_of_a_call_that_is_made_anyway_tells_the_time(language: Language, told: str) -> None:
+    draft = draft_of(text("One.\n"), draft=Draft(RUN, language, "DAS Agent"))
+    draft.elapsed = 12.0
+    first = news(draft, 0, Sent(), RUN)
+    assert first and titles(first)[0].endswith(("12 s", "12 秒"))
+    draft.elapsed = 71.0
+    nothing = news(draft, 0, first.after, RUN)
+    assert nothing and nothing.chunks == [] and nothing.after == first.after
+    second = news(draft_of(text("Two.\n"), draft=draft), 0, first.after, RUN)
+    assert second and titles(second) == [told]
+    assert [chunk["type"] for chunk in second.chunks] == ["markdown_text", "plan_update"]
+
+
+def test_no_time_is_told_before_there_is_any_and_while_the_question_waits() -> None:
+    draft = draft_of()
+    began = news(draft, 0, Sent(), RUN)
+    assert began and titles(began) == ["On it"]
+    draft.elapsed, draft.progress = 30.0, Progress("waiting_slot", 2, 1)
+    waits = news(draft, 0, began.after, RUN)
+    assert waits and "place 2" in titles(waits)[0] and "30 s" not in titles(waits)[0]
+
+
+def test_a_long_title_with_its_time_is_as_long_as_slack_takes() -> None:
+    draft = draft_of(ev.ToolCallStart("c", "n" * 500))
+    draft.elapsed = 3_600.0
+    piece = news(draft, 0, Sent(), RUN)
+    assert piece and len(titles(piece)[0]) <= 256 and titles(piece)[0].endswith(" · 1 h 00 min")

@@ -58,6 +58,9 @@ class Sent:
 
     text: str = ""
     title: str = ""
+    """What the plan's title says, but for the time: seconds alone are not worth a call."""
+    timed: str = ""
+    """The plan's title as it stands there."""
     cards: Mapping[str, Card] = field(default_factory=dict)
     placed: int = 0
     """Bytes of the blocks in it."""
@@ -66,7 +69,7 @@ class Sent:
     def weight(self) -> int:
         """Its size as Slack counts it: text and titles once, what cards say twice."""
         titles = sum(_bytes(card.title) + 2 * _bytes(card.output) for card in self.cards.values())
-        return self.placed + _bytes(self.title) + _bytes(self.text) + titles
+        return self.placed + _bytes(self.timed) + _bytes(self.text) + titles
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +132,20 @@ def news(draft: Draft, number: int, sent: Sent, run_id: str) -> Piece | None:
         cards |= {k: replace(card, status="complete") for k, card in sent.cards.items() if k not in cards}
         if len(cards) > _CARDS_MOST:
             return None
-        if title != sent.title:
-            chunks.append({"type": "plan_update", "title": title})
+        tasks: list[Chunk] = []
         for name, card in cards.items():
             known = sent.cards.get(name)
             if known and known.output:
                 card = cards[name] = replace(card, output=known.output)
             if card != known:
-                chunks.append(_task(name, card, is_told=bool(known and known.output)))
-        after = replace(after, title=title, cards=cards)
+                tasks.append(_task(name, card, is_told=bool(known and known.output)))
+        if chunks or tasks or title != sent.title:
+            timed = _timed(title, draft)
+            if timed != sent.timed:
+                chunks.append({"type": "plan_update", "title": timed})
+            after = replace(after, title=title, timed=timed)
+        chunks += tasks
+        after = replace(after, cards=cards)
     if after.weight > BYTES_MOST:
         return None
     return Piece(chunks, after)
@@ -164,6 +172,16 @@ def _title(draft: Draft) -> str:
     # Once a minute, where a title that counts the seconds would spend the budget.
     quiet = still(draft.elapsed, draft.quiet(), draft.language)
     return _line(" · ".join(part for part in (_doing(draft), quiet) if part))
+
+
+def _timed(title: str, draft: Draft) -> str:
+    """The title with the seconds since it was asked, where it does not tell of time or of waiting already."""
+    language = draft.language
+    tells = waiting(draft.progress, language) or still(draft.elapsed, draft.quiet(), language)
+    if tells or draft.elapsed < 1:
+        return title
+    took = f" · {duration(draft.elapsed, language, running=True)}"
+    return shortened(title, _TITLE_MOST - len(took)) + took
 
 
 def _doing(draft: Draft) -> str:

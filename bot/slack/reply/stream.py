@@ -83,7 +83,7 @@ class _Roll(Exception):
 
 
 class Streams:
-    """The streams of one reply. `clock` gives seconds."""
+    """The streams of one reply. `clock` gives seconds; `tell_time` sets how long the draft says the run has taken."""
 
     def __init__(
         self,
@@ -92,12 +92,14 @@ class Streams:
         draft: Draft,
         freshness: Freshness,
         clock: Callable[[], float],
+        tell_time: Callable[[], None],
     ) -> None:
         self._line = line
         self._run = run
         self._draft = draft
         self._freshness = freshness
         self._clock = clock
+        self._tell_time = tell_time
 
     # -- opening ---------------------------------------------------------------------------------------
 
@@ -206,6 +208,7 @@ class Streams:
         if stream.uncertain or self._clock() >= stream.end_by:
             return None
         self._draft.take_in()
+        self._tell_time()
         return news(self._draft, number, stream.sent, self._run.id)
 
     def _wait(self, method: str) -> float:

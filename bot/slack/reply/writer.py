@@ -78,7 +78,7 @@ class SlackReply:
         self._record = Record(run, save, clock, sleep)
         self._line = Line(client, run, self._record, sleep)
         self._freshness = Freshness(run.accepted_at, clock)
-        self._streams = Streams(self._line, run, self._draft, self._freshness, clock)
+        self._streams = Streams(self._line, run, self._draft, self._freshness, clock, self._tell_time)
         self._surplus = Surplus(self._line, self._streams, self._record, self._update)
         self._messages = [Message(ts) for ts in run.reply_ts]
         self._is_anew = False
@@ -189,8 +189,7 @@ class SlackReply:
         """Bring every message up to date, first one first. False: something is not written yet, look again."""
         if self._refused:
             return True
-        if self._draft.ending is None:
-            self._draft.elapsed = self._clock() - self._began
+        self._tell_time()
         if not self._has_written:
             self._has_written, self._draft.rung = True, await self._line.refusals.rung()
         number = 0
@@ -516,9 +515,12 @@ class SlackReply:
         if self._messages:
             self._messages[-1].shown = None
 
-    def _payload(self, number: int) -> layout.Payload:
+    def _tell_time(self) -> None:
         if self._draft.ending is None:
             self._draft.elapsed = self._clock() - self._began
+
+    def _payload(self, number: int) -> layout.Payload:
+        self._tell_time()
         # Known once the thread is bound to an agent.
         self._draft.backend = self._names.get(self._run.backend, "")
         self._draft.agent = self._run.agent_id
