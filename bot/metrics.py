@@ -108,7 +108,8 @@ RECOVERIES = Counter(
 
 UPSTREAM_CALLS = Counter(
     "das_bot_upstream_calls",
-    "Requests to Alibaba Cloud, by action and by HTTP status or why there is none (Connect, Cut, Silence, …).",
+    "Requests to Alibaba Cloud, by action and result: the HTTP status, for a stream that of its end; why there is none "
+    "(Connect, Cut, Silence, …); RunError: the service told of a failure in its stream; Left: we hung up, after a stop.",
     ["action", "result"],
     registry=REGISTRY,
 )

@@ -19,14 +19,12 @@ from bot.relay.reply import Reply, Save
 from bot.relay.slot import held
 from bot.store.sessions import Agent, MovedError, Session
 from bot.upstream.backend import SAME_TIME, Ask, Backend, Followed, Resume
-from bot.upstream.errors import UpstreamError
+from bot.upstream.errors import LOST, UpstreamError
 
 logger = log.get(__name__)
 
 BUSY_SECONDS, BUSY_MOST = 4.0, 60.0
 """Pause before a busy service is asked again, doubled each time up to the most."""
-RECOVERABLE = frozenset({"Cut", "Silence", "Deadline", "BadStream", "TooLarge"})
-"""What can be wrong with a stream while its run goes on."""
 
 
 class StaleError(Exception):
@@ -111,7 +109,7 @@ class Asking:
             try:
                 await self._ask_until_begun(backend)
             except UpstreamError as error:
-                if not (error.code in RECOVERABLE and self.can_recover):
+                if not (error.code in LOST and self.can_recover):
                     raise
                 await self._fetch(error)
         if self.answer.error and UpstreamError(self.answer.error.code).is_gone_session:
@@ -169,7 +167,7 @@ class Asking:
                             await self._take(event)
                 return
             except UpstreamError as error:
-                if error.begun or error.code in RECOVERABLE:
+                if error.begun or error.code in LOST:
                     raise  # It may have begun, though nothing of it came.
                 run.refusals += 1
                 if error.is_gone_session and run.session_id and not (self.forgotten or run.question.resumes):

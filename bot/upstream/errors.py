@@ -12,6 +12,9 @@ GONE_SESSION = re.compile(
 )
 """In a code or in the service's words; nobody documents how it says so."""
 
+LOST = frozenset({"Cut", "Silence", "Deadline", "BadStream", "TooLarge"})
+"""What can be wrong with a stream while its run goes on."""
+
 
 @dataclass(eq=False)
 class UpstreamError(Exception):

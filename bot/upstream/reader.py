@@ -38,6 +38,7 @@ class EventReader:
     Attributes:
         ended: whether RunFinished or RunError came. Later terminal events are dropped: DAS says CUSTOM error
             and then RUN_ERROR for one and the same failure, RDS workflow_finished and then message_end.
+        failed: whether what ended it was RunError.
         paused: whether the run waits for a person; then the stream may end without a terminal event.
         complete: whether nothing more is worth waiting for, because the cost or "[DONE]" came as well.
     """
@@ -50,6 +51,7 @@ class EventReader:
         self._has_usage = False
         self._unreadable = False
         self.ended = False
+        self.failed = False
         self.paused = False
 
     @property
@@ -104,6 +106,7 @@ class EventReader:
             if terminal and self.ended:
                 continue
             self.ended = self.ended or terminal
+            self.failed = self.failed or isinstance(event, RunError)
             self.paused = self.paused or isinstance(event, ApprovalAsked | InterruptRaised)
             self._has_usage = self._has_usage or isinstance(event, Usage)
             self._has_text = self._has_text or isinstance(event, TextMessageContent)

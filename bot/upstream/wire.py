@@ -23,7 +23,7 @@ from bot import metrics
 from bot.model.event import Event
 from bot.upstream.acs3 import SignedRequest, encode_params, sign, split_endpoint
 from bot.upstream.credentials import CredentialsSource
-from bot.upstream.errors import UpstreamError
+from bot.upstream.errors import LOST, UpstreamError
 from bot.upstream.reader import EventReader, Frames
 from bot.upstream.refusals import has_refused, may_retry, read_refusal
 from bot.upstream.sse import DEFAULT_LIMITS, STRAY_LIMIT, Limits
@@ -154,7 +154,7 @@ class Wire:
         except TimeoutError as error:
             raise transport_error(error, begun=False) from None
         try:
-            async with aclosing(self._events(response, frames, deadline, text)) as events:
+            async with aclosing(self._events(action, response, frames, deadline, text)) as events:
                 yield events
         finally:
             await _close(response)
@@ -201,7 +201,8 @@ class Wire:
         response = await self._send(action, params, form)
         content_type = response.headers.get("content-type", "").lower()
         if response.is_success and not any(word in content_type for word in NO_STREAM):
-            return response
+            return response  # What becomes of it is counted at its end.
+        metrics.UPSTREAM_CALLS.labels(action, str(response.status_code)).inc()
         try:
             body = await _read_and_close(response, STRAY_LIMIT)
         except httpx.HTTPError:
@@ -212,6 +213,7 @@ class Wire:
         try:
             async with asyncio.timeout(self._timeouts.call):
                 response = await self._send(action, params, form)
+                metrics.UPSTREAM_CALLS.labels(action, str(response.status_code)).inc()
                 body = await _read_and_close(response, self._limits.stream)
         except httpx.HTTPError as error:
             raise transport_error(error, begun=False) from None
@@ -234,13 +236,11 @@ class Wire:
                 # Sent as it was signed; in the URL, httpx would take 64 KB at most.
                 extensions={"target": signed.target.encode("ascii")},
             )
-            response = await self._http.send(request, stream=True)
+            return await self._http.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
             failure = transport_error(error, begun=False)
             metrics.UPSTREAM_CALLS.labels(action, failure.code).inc()
             raise failure from None
-        metrics.UPSTREAM_CALLS.labels(action, str(response.status_code)).inc()
-        return response
 
     async def _sign(self, action: str, params: Params, form: bool) -> SignedRequest:
         return sign(
@@ -262,9 +262,9 @@ class Wire:
         return error
 
     async def _events(
-        self, response: httpx.Response, frames: Frames, deadline: float, text: str
+        self, action: str, response: httpx.Response, frames: Frames, deadline: float, text: str
     ) -> AsyncGenerator[Event, None]:
-        reader = EventReader(frames, self._limits)
+        reader, result = EventReader(frames, self._limits), "Left"
         try:
             async with aclosing(self._chunks(response, reader, deadline)) as chunks:
                 async for chunk in chunks:
@@ -272,9 +272,14 @@ class Wire:
                         yield event
             for event in reader.close():
                 yield event
+            result = "RunError" if reader.failed else str(response.status_code)
         except UpstreamError as error:
             error.message = without(text, error.message)
+            # A code of the service's own is no label: there may be any number of them.
+            result = error.code if error.code in LOST else "RunError"
             raise
+        finally:
+            metrics.UPSTREAM_CALLS.labels(action, result).inc()
 
     async def _chunks(
         self, response: httpx.Response, reader: EventReader, deadline: float

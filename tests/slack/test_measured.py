@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from bot import metrics
+from bot.demo.das import Faults
+from bot.demo.upstream.refusal import Refusal
 from bot.demo.workspace import NO_LIMITS, Workspace
 from bot.model.question import MAX_QUESTION
 from bot.slack.budget import Budget, Priority
@@ -48,6 +50,33 @@ async def test_a_question_and_its_answer(make_house: Any) -> None:
     gained = {name: total(name, **labels) - before[name] for name, labels in names.items()}
     assert gained.pop("das_bot_slack_calls_total") >= 2
     assert set(gained.values()) == {1}, gained
+
+
+@pytest.mark.parametrize(
+    ("faults", "result"),
+    [
+        (Faults(), "200"),
+        (Faults(cut_after=5), "Cut"),
+        (Faults(error_after=5), "RunError"),
+        (Faults(exception_after=5), "RunError"),
+        (Faults(refuse=Refusal(400, "InvalidParams", "No.")), "400"),
+    ],
+)
+async def test_a_stream_is_counted_by_its_end(make_house: Any, faults: Faults, result: str) -> None:
+    house = await make_house()
+    await house.start()
+    house.das.next_faults.append(faults)
+    before = (
+        total("das_bot_upstream_calls_total"),
+        read("das_bot_upstream_calls_total", action="Chat", result=result),
+    )
+    house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+    await house.ended(1)
+    after = (
+        total("das_bot_upstream_calls_total"),
+        read("das_bot_upstream_calls_total", action="Chat", result=result),
+    )
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1]
 
 
 async def test_who_is_refused_is_counted_once(house: Any) -> None:

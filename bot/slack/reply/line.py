@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
 from typing import Any
@@ -18,6 +19,8 @@ from bot.slack.reply.record import Record
 logger = log.get(__name__)
 
 METADATA_TYPE = "das_bot_reply"
+_TS = re.compile(r"[0-9]+\.[0-9]+")
+"""What Slack gave; a question without a message of its own has an id in its place."""
 
 
 class Line:
@@ -89,6 +92,12 @@ class Line:
             },
         }
 
+    @property
+    def _asked_ts(self) -> str:
+        """A ts no younger than the reply, by Slack's clock, from which ours may differ."""
+        question = self._run.question
+        return question.ts if _TS.fullmatch(question.ts) else question.thread.thread_ts
+
     async def find(self, number: int, but: Collection[str] = ()) -> str:
         """The ts of message `number`, whose post or start has an unknown fate; "" when it is not in the thread.
 
@@ -103,7 +112,7 @@ class Line:
             self._run.id,
             {
                 "ts": self._run.question.thread.thread_ts,
-                "oldest": f"{self._run.accepted_at - 60:.6f}",
+                "oldest": self._asked_ts,
                 "include_all_metadata": True,
             },
             sleep=self._sleep,
