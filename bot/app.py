@@ -252,7 +252,7 @@ async def _ground(
         slots=slots,
         usage=Usage(redis, ZoneInfo(settings.timezone)),
         choices=choices,
-        agents=Agents(settings, choices.of),
+        agents=Agents(settings, choices.both),
     )
 
 
@@ -309,7 +309,9 @@ def _desk(ground: _Ground, worker: Worker) -> Desk:
         sessions=ground.sessions,
         wishes=Wishes(ground.redis),
         usage=ground.usage,
-        agents=Catalogue(ground.names, agents.default, agents.of, ground.choices),
+        agents=Catalogue(
+            ground.names, agents.default, agents.of, agents.of_service, agents.named, ground.choices
+        ),
         access=ground.access,
         people=ground.people,
         notices=ground.notices,

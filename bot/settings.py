@@ -270,6 +270,10 @@ class Settings(BaseSettings):
         backend, *agent = value.split()
         if backend not in BACKENDS or len(agent) > 1:
             raise ValueError(f"must be one of {', '.join(BACKENDS)}, then an agent id if any")
+        if agent and backend != "rds" and not agent[0].startswith("ag-"):
+            raise ValueError("must have an agent id like ag-abc123 after das or das-legacy, or none")
+        if agent and backend == "rds" and agent[0].lower() == "copilot":
+            raise ValueError("must be rds for RDS Copilot, and a custom agent's id after it if any")
         return value
 
     @field_validator("rds_region")

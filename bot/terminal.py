@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -17,6 +18,7 @@ from bot.redact import redact
 from bot.slack.reply import layout
 from bot.slack.reply.folds import call_title
 
+_LINK = re.compile(r"<(https?://[^<>|]+)(?:\|([^<>]*))?>")
 _STYLES = {CallState.DONE: "green", CallState.FAILED: "red", CallState.UNFINISHED: "yellow"}
 
 
@@ -64,7 +66,10 @@ def _body(answer: Answer) -> list[RenderableType]:
 
 
 def _plain(mrkdwn: str) -> str:
-    return mrkdwn.replace("`", "").replace("*", "").strip("_")
+    """Slack's markup as a terminal shows it: links as their label and address, what stands for < > & as these."""
+    text = _LINK.sub(lambda link: f"{link[2]} ({link[1]})" if link[2] else link[1], mrkdwn)
+    text = text.replace("`", "").replace("*", "").strip("_")
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def _calls(answer: Answer) -> list[RenderableType]:
@@ -94,9 +99,9 @@ def _block(block: dict[str, Any]) -> RenderableType:
     if kind == "context":
         return Text(_plain(" ".join(element["text"] for element in block["elements"])), style="dim")
     if kind == "alert":
-        return Panel(Text(block["text"]["text"]), border_style="red")
+        return Panel(Text(_plain(block["text"]["text"])), border_style="red")
     if kind == "section":
-        return Text(block["text"]["text"])
+        return Text(_plain(block["text"]["text"]))
     labels = [element.get("text", {}).get("text") or "👍 👎" for element in block.get("elements", [])]
     return Text("  ".join(f"[ {label} ]" for label in labels), style="bold")
 

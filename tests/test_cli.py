@@ -286,6 +286,12 @@ def test_replay_json_is_what_slack_would_get(env: dict[str, str], file: Path) ->
     assert all(message["text"] and message["blocks"] for message in messages)
 
 
+def test_replay_shows_links_and_signs_as_people_read_them(env: dict[str, str]) -> None:
+    done = das_bot(env, "replay", DATA / "rds_waiting.sse")
+    assert "the console of RDS (https://rdsnext.console.aliyun.com)" in flat(done.stdout)
+    assert "<http" not in done.stdout and "&lt;" not in done.stdout
+
+
 def test_replay_tells_a_recorded_failure(env: dict[str, str]) -> None:
     done = das_bot(env, "replay", DATA / "das_unbound.sse")
     assert "bound to no database instance" in flat(done.stdout)

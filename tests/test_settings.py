@@ -115,6 +115,29 @@ def test_unknown_names(tmp_path: Path, line: str, meant: str) -> None:
     assert "no such setting" in problem and meant in problem
 
 
+@pytest.mark.parametrize(
+    ("agent", "is_one"),
+    [
+        ("das ag-abc123", True),
+        ("das-legacy ag-abc123", True),
+        ("rds my-agent", True),
+        ("rds", True),
+        ("das agent", False),
+        ("das-legacy abc", False),
+        ("rds Copilot", False),
+        ("RDS Copilot", False),
+        ("das ag-1 ag-2", False),
+    ],
+)
+def test_a_title_is_no_agent_id(tmp_path: Path, agent: str, is_one: bool) -> None:
+    text = f"{GOOD}RDS_REGION=cn-hangzhou\nDEFAULT_AGENT={agent}"
+    if is_one:
+        assert read(tmp_path, text).default_agent == agent
+    else:
+        (problem,) = problems(tmp_path, text)
+        assert problem.startswith("DEFAULT_AGENT: must")
+
+
 def test_a_file_from_notepad(tmp_path: Path) -> None:
     text = (
         "\ufeff"

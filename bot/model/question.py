@@ -12,11 +12,18 @@ MAX_QUESTION = 32_000
 """Characters the service takes in one question (facts of DAS Chat)."""
 
 _CJK = re.compile(r"[㐀-鿿豈-﫿]")
+_WORD = re.compile(r"(?<![^\s,.:;!?()'\"])[A-Za-z]{2,}(?![^\s,.:;!?()'\"])")
+"""A word of English. What hangs together with digits or signs is an instance's id, an address or a path."""
 
 
 def language_of(text: str) -> Language:
     """The language to answer formalities in: Chinese when the text has any Chinese character."""
     return "zh" if _CJK.search(text) else "en"
+
+
+def has_words(text: str) -> bool:
+    """Whether a text tells the language it is in: "rm-bp1abc" and "" do not."""
+    return bool(_CJK.search(text) or _WORD.search(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class Question:
         response_url: a command's, for the private hint when the bot cannot post; else "".
         backend: the service a command names ("das", "rds"); "" leaves it to the thread, channel and workspace.
         resumes: id of the paused run this lets go on, in whose reply it is answered; else "".
+        resumed_by: who decided that; "" without `resumes`.
+        answer_in: the language to answer in where the text does not tell it, or belongs to another question; else "".
     """
 
     thread: Thread
@@ -79,8 +88,10 @@ class Question:
     response_url: str = ""
     backend: str = ""
     resumes: str = ""
+    resumed_by: str = ""
+    answer_in: Language | Literal[""] = ""
 
     @property
     def language(self) -> Language:
-        """The language the asker wrote in."""
-        return language_of(self.text)
+        """The language to answer formalities in."""
+        return self.answer_in or language_of(self.text)

@@ -13,6 +13,9 @@ from bot.upstream.errors import UpstreamError
 
 logger = log.get(__name__)
 
+_ACTIONS = {"das": "hdm:Chat", "das-legacy": "hdm:GetDasAgentSSE", "rds": "rdsai:ChatMessages"}
+"""The RAM action that a question takes, by service: the one that is missing when an answer does not name another."""
+
 
 def stopped(run: Run, parts: Parts, by: str, *, for_good: bool) -> Ending:
     """Somebody stopped it. `for_good`: the service has ended the run, too; else nobody listens any more."""
@@ -66,6 +69,7 @@ def failed(error: UpstreamError, run: Run, parts: Parts) -> Ending:
         status=error.status,
         begun=error.begun,
     )
+    error.action = error.action or _ACTIONS.get(run.backend, "")
     return Ending(State.FAILED, parts.sentences.explain(error, run.question.language))
 
 

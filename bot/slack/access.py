@@ -32,14 +32,15 @@ class Access:
     users: frozenset[str] = frozenset()
     allow_external: bool = False
 
-    def refusal(self, visit: Visit) -> str:
+    def refusal(self, visit: Visit, *, asks: bool = True) -> str:
         """The name of the sentence that refuses, or "" when the visit is welcome.
 
-        A direct message (D…) is nobody's channel: the list of channels does not concern it.
+        A direct message (D…) is nobody's channel: the list of channels does not concern it. The list of people is of
+        those who may ask.
         """
         if self._is_outsider(visit) and not self.allow_external:
             return "denied_external"
-        if self.users and visit.user not in self.users:
+        if asks and self.users and visit.user not in self.users:
             return "denied_user"
         if self.channels and not visit.channel.startswith("D") and visit.channel not in self.channels:
             return "denied_channel"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bot import log
-from bot.model.question import Language
+from bot.model.question import Language, language_of
 from bot.model.run import Run
 from bot.slack.access import Access, Visit, home_of
 from bot.slack.budget import Priority
@@ -83,16 +83,29 @@ class People:
         return lookup.result() if lookup.done() and not lookup.cancelled() else None
 
     async def refusal(self, visit: Visit) -> str:
-        """`Access.refusal` for a visit that does not say where the visitor is at home: Slack is asked."""
+        """`refusal_to_act` for a visit that does not say where the visitor is at home: Slack is asked."""
         if not self._access.allow_external:
             person = await self.person(visit.user)
             visit = replace(visit, user_team=person.home if person else "", shared=True)
-        return self._access.refusal(visit)
+        return await self.refusal_to_act(visit)
+
+    async def refusal_to_act(self, visit: Visit) -> str:
+        """`Access.refusal` for whoever asks nothing, but decides, stops or chooses: approvers and admins need not be
+        on the list of those who may ask."""
+        key = self._access.refusal(visit)
+        if key == "denied_user" and await self.may_stop_others(visit.user):
+            return self._access.refusal(visit, asks=False)
+        return key
 
     async def language(self, user: str) -> Language:
         """The language somebody has set in Slack: Chinese, or else English."""
         person = await self.person(user)
         return "zh" if person and person.locale.lower().startswith("zh") else "en"
+
+    async def language_of_word(self, text: str, user: str) -> Language:
+        """The language of a word that people of every language write, such as "stop": Chinese when it is Chinese,
+        else what they have set in Slack."""
+        return "zh" if language_of(text) == "zh" else await self.language(user)
 
     async def language_for(self, user: str, run: Run) -> Language:
         """The language to tell somebody about a run in: for who asked that of the question, else what they have set."""

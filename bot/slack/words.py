@@ -16,7 +16,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "waiting_thread": (
         "Waiting: {place} before this one in the thread",
-        "排队中：本会话前面还有 {place} 个问题",
+        "排队中：本话题前面还有 {place} 个问题",
     ),
     "waiting_service": (
         "The service is busy, trying again in {seconds} s",
@@ -40,9 +40,11 @@ _WORDS: dict[str, tuple[str, str]] = {
         "请在 <{url}|RDS 控制台> 中审批。下方按钮不代表批准：在控制台处理后点击它，智能体才会继续。",
     ),
     "asks": ("*The agent asks:*", "*智能体提问：*"),
-    "choose": ("Choose one, or answer in the thread.", "请选择，或直接在会话中回复。"),
-    "answer_here": ("Answer in the thread.", "请在会话中回复。"),
+    "choose": ("Choose one, or answer in the thread.", "请选择，或直接在话题中回复。"),
+    "answer_here": ("Answer in the thread.", "请在话题中回复。"),
     "paused": ("The agent waits for a decision.", "智能体等待您的决定。"),
+    "decided_by": ("Decided by <@{by}>, {at}", "由 <@{by}> 决定，{at}"),
+    "answered_in_words": ("<@{by}> has answered in the thread.", "<@{by}> 已在话题中回复。"),
     "arguments": ("Arguments", "参数"),
     "result": ("Result", "结果"),
     "error": ("Error", "错误"),
@@ -99,7 +101,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "session_gone": (
         "The agent had forgotten what was said in this thread; it answered without it.",
-        "智能体已不记得本会话之前的内容，此回答未参考上文。",
+        "智能体已不记得本话题之前的内容，此回答未参考上文。",
     ),
     "not_decided": (
         ":hourglass: Nothing has been decided in the console yet.",
@@ -120,7 +122,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "full": (
         "{count} questions already wait in this thread. Please wait for an answer, or stop one.",
-        "本会话已有 {count} 个问题在排队，请等待回答或先停止其中一个。",
+        "本话题已有 {count} 个问题在排队，请等待回答或先停止其中一个。",
     ),
     "many_wait": (
         "{count} questions wait before this one. It is kept; its reply appears when its turn comes.",
@@ -159,12 +161,19 @@ _WORDS: dict[str, tuple[str, str]] = {
         "无法确定是否已收到您的问题。如果一分钟内这里没有出现该问题，请重新提问。编号 {reference}",
     ),
     "not_yours": (
-        "Only <@{owner}>, who asked, or an admin can stop this.",
-        "只有提问者 <@{owner}> 或管理员可以停止。",
+        "Only <@{owner}>, who asked, approvers and admins can stop this.",
+        "只有提问者 <@{owner}>、审批人或管理员可以停止。",
     ),
     "not_approver": ("Only {who} or an admin can let this go on.", "只有 {who} 或管理员可以让其继续。"),
     "not_approver_listed": ("Only {who} can let this go on.", "只有 {who} 可以让其继续。"),
-    "decided": ("<@{by}> has decided that already; see below.", "<@{by}> 已作出决定，请看下方。"),
+    "decided": (
+        "<@{by}> has decided that already; this thread shows what came of it.",
+        "<@{by}> 已作出决定，结果见此话题。",
+    ),
+    "decided_waits": (
+        "Noted. It goes on when the question before it has ended.",
+        "已记录。前一个问题结束后将继续。",
+    ),
     "agent_unknown": (
         "I know no agent of that name. Write one of {known}, and an agent id after it if you want.",
         "没有这个名称的智能体。请填写 {known} 之一，其后可加智能体 ID。",
@@ -177,7 +186,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "That is no agent id. Write it like `{example}`.",
         "智能体 ID 格式不正确，请按 `{example}` 的形式填写。",
     ),
-    "agent_here": ("*{agent}* answers new threads here: {why}.", "此处新会话由 *{agent}* 回答：{why}。"),
+    "agent_here": ("*{agent}* answers new threads here: {why}.", "此处新话题由 *{agent}* 回答：{why}。"),
     "why_channel": ("chosen for this channel", "本频道的设置"),
     "why_workspace": ("chosen for the workspace", "工作区的设置"),
     "why_default": ("nobody has chosen another", "默认设置"),
@@ -185,11 +194,11 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Admins choose with `/das-agent rds`, `/das-agent das ag-abc123` or `/das-agent default`; with `workspace` "
         "before it, for all channels. A thread stays with its agent until somebody writes `@das use rds` in it.",
         "管理员可用 `/das-agent rds`、`/das-agent das ag-abc123` 或 `/das-agent default` 进行设置；"
-        "在前面加 `workspace` 则对所有频道生效。已有会话不受影响，在会话中发送 `@das 改用 rds` 可切换。",
+        "在前面加 `workspace` 则对所有频道生效。已有话题不受影响，在话题中发送 `@das 改用 rds` 可切换。",
     ),
     "agent_set": (
         "From now on *{agent}* answers new threads {where}.",
-        "从现在起，{where}新会话由 *{agent}* 回答。",
+        "从现在起，{where}新话题由 *{agent}* 回答。",
     ),
     "agent_unset": ("Nothing is chosen {where} any more.", "{where}的设置已取消。"),
     "where_channel": ("in this channel", "本频道"),
@@ -201,9 +210,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "moved": (
         "<@{user}> moved this thread: from now on it asks *{agent}*, in a new session that knows nothing of what was "
         "said before.",
-        "<@{user}> 切换了智能体：本会话从现在起由 *{agent}* 回答。这是新的上下文，不包含之前的内容。",
+        "<@{user}> 切换了智能体：本话题从现在起由 *{agent}* 回答。这是新的会话，不包含之前的内容。",
     ),
-    "moved_already": ("This thread asks *{agent}* already.", "本会话已由 *{agent}* 回答。"),
+    "moved_already": ("This thread asks *{agent}* already.", "本话题已由 *{agent}* 回答。"),
     "spent_person": (
         "You have used up what you may spend today: {spent} of {limit} characters. It renews at {renews}.",
         "您今天的用量已用完：{spent} / {limit} 字符。将于 {renews} 重置。",
@@ -245,10 +254,12 @@ _WORDS: dict[str, tuple[str, str]] = {
     "over": ("That run is already over.", "该次运行已结束。"),
     "new_session": (
         "The next question in this thread begins a new session.",
-        "本会话的下一个问题将开启新的上下文。",
+        "本话题的下一个问题将开启新的会话。",
     ),
     "thanks": ("Thank you, noted.", "谢谢，已记录。"),
-    "nothing_running": ("Nothing is running in this thread.", "本会话没有正在进行的任务。"),
+    "nothing_running": ("Nothing is running in this thread.", "本话题没有正在进行的任务。"),
+    "nothing_here": ("Nothing of yours is running here.", "您在此处没有正在进行的任务。"),
+    "stopping": ("Stopping “{question}”.", "正在停止「{question}」。"),
     "b_stop": ("Stop", "停止"),
     "b_again": ("Ask again", "重新提问"),
     "b_session": ("New session", "新会话"),
@@ -293,12 +304,12 @@ HELP = """*Ask the database agents*
 • `/das-diagnose <instance> [what is wrong]` · `/das-ask <question>`, and `/rds-diagnose` · `/rds-ask` for RDS Copilot
 • `/das-agent`: which agent answers here · `/das-usage`: what it cost · `/das-help`
 • Another agent in a thread: write `@das use rds` or `@das use das` there.
-• Stop: the button under a running answer, or write `stop` in its thread; for who asked, and admins.
+• Stop: the button under a running answer, or write `stop` in its thread; for who asked, approvers and admins.
 One thread is one session; its questions are answered in order. Open a fold to see what a tool was asked and said.
 
 *向数据库智能体提问*
-• 在频道中 @我；在私信中直接写；在我回答过的会话中可直接追问，无需再 @。
+• 在频道中 @我；在私信中直接写；在我回答过的话题中可直接追问，无需再 @。
 • `/das-diagnose <实例> [现象]` · `/das-ask <问题>`；RDS Copilot 请用 `/rds-diagnose` · `/rds-ask`
 • `/das-agent`：此处由谁回答 · `/das-usage`：用量 · `/das-help`
-• 在会话中切换智能体：发送 `@das 改用 rds` 或 `@das 改用 das`。
-• 停止：点击回答下方的按钮，或在会话中发送 `停止`；限提问者和管理员。"""
+• 在话题中切换智能体：发送 `@das 改用 rds` 或 `@das 改用 das`。
+• 停止：点击回答下方的按钮，或在话题中发送 `停止`；限提问者、审批人和管理员。"""

@@ -17,15 +17,21 @@ class Choices:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def of(self, team: str, channel: str) -> Agent | None:
-        """The agent of a channel, else that of its workspace; None when nobody has chosen."""
-        chosen = await self._read(team, [channel, WORKSPACE])
-        return next((agent for agent in chosen if agent), None)
-
     async def both(self, team: str, channel: str) -> tuple[Agent | None, Agent | None]:
-        """What the channel has chosen, and what its workspace has."""
-        of_channel, of_workspace = await self._read(team, [channel, WORKSPACE])
-        return of_channel, of_workspace
+        """What is chosen for a channel, and for its workspace; None where nobody has chosen.
+
+        Looking renews the life: a choice is forgotten only where nobody has asked for so long.
+        """
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(keys.choices(team), [channel, WORKSPACE])
+            pipe.pexpire(keys.choices(team), keys.CHOICES_LIFE)
+            (of_channel, of_workspace), _ = await pipe.execute()
+        return _agent(of_channel), _agent(of_workspace)
+
+    async def anywhere(self, team: str) -> frozenset[Agent]:
+        """All that is chosen in a workspace, wherever."""
+        chosen = await self._redis.hvals(keys.choices(team))
+        return frozenset(agent for agent in map(_agent, chosen) if agent)
 
     async def set(self, team: str, place: str, agent: Agent) -> None:
         """Choose an agent for a channel, or for the `WORKSPACE`."""
@@ -38,10 +44,6 @@ class Choices:
         """Take a choice back."""
         await self._redis.hdel(keys.choices(team), place)
 
-    async def _read(self, team: str, places: list[str]) -> list[Agent | None]:
-        # Looking renews the life: a choice is forgotten only where nobody has asked for so long.
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hmget(keys.choices(team), places)
-            pipe.pexpire(keys.choices(team), keys.CHOICES_LIFE)
-            found, _ = await pipe.execute()
-        return [Agent(*str(value).split(" ", 1)) if value else None for value in found]
+
+def _agent(written: object) -> Agent | None:
+    return Agent(*str(written).split(" ", 1)) if written else None

@@ -12,13 +12,13 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from redis import exceptions
 from redis.asyncio import Redis
 
 from bot import metrics
-from bot.model.question import Question, Thread
+from bot.model.question import Language, Question, Thread
 from bot.model.run import Run, State
 from bot.store import keys
 from bot.store.scripts import Scripts
@@ -131,6 +131,8 @@ class Runs:
             "response_url": question.response_url,
             "backend": question.backend,
             "resumes": question.resumes,
+            "resumed_by": question.resumed_by,
+            "answer_in": question.answer_in,
         }
         verdict, earlier, ahead, waiting = await self._script(
             "accept",
@@ -413,6 +415,10 @@ def _worker_fields(run: Run) -> dict[str, str]:
     }
 
 
+def _language(written: str | None) -> Language | Literal[""]:
+    return "zh" if written == "zh" else "en" if written == "en" else ""
+
+
 def _run(run_id: str, record: dict[str, str]) -> Run:
     thread = Thread(record["team"], record["channel"], record["thread_ts"])
     return Run(
@@ -427,6 +433,8 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
             response_url=record["response_url"],
             backend=record.get("backend", ""),
             resumes=record.get("resumes", ""),
+            resumed_by=record.get("resumed_by", ""),
+            answer_in=_language(record.get("answer_in")),
         ),
         state=State(record["state"]),
         accepted_at=float(record["accepted_at"]),

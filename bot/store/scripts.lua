@@ -415,6 +415,13 @@ if not last then return {redis.call('EXISTS', KEYS[1]), ''} end
 if redis.call('HGET', ARGV[1] .. last, 'state') ~= 'paused' then last = '' end
 return {1, last}
 
+-- name: answer
+-- A paused run is answered with a question of its own; from now on nobody decides it. 0: somebody has already.
+local run, by = KEYS[1], ARGV[1]
+if redis.call('EXISTS', run) == 0 or redis.call('HSETNX', run, 'decided_by', by) == 0 then return 0 end
+redis.call('HSET', run, 'decided_at', redis.call('TIME')[1])
+return 1
+
 -- name: keep_opinion
 -- Keep a rating or a comment with a run, if its record is still there.
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end

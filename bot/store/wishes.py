@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 
@@ -13,6 +13,9 @@ from bot.store.scripts import Scripts
 
 Rank = Literal["unknown", "admin", "other"]
 """Of somebody who wants to stop what they did not ask themselves; to be found out only when that matters."""
+
+_LOOK = 500
+"""Threads at work that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Wishes:
     """People's wishes in the store. All methods raise `redis.RedisError` when the server is away."""
 
     def __init__(self, redis: Redis) -> None:
+        self._redis = redis
         self._script = Scripts(redis)
 
     async def stop_target(
@@ -60,6 +64,36 @@ class Wishes:
             [keys.SEEN_LIFE, int(addressed), user, rank, keys.run("")],
         )
         return StopTarget(str(run_id), str(owner), bool(is_news))
+
+    async def newest_at_work(self, team: str, channel: str, user: str) -> Thread | None:
+        """Of a channel's threads whose current run is somebody's own and not stopped yet, that of the newest question.
+
+        Looks through all threads at work, in the order in which they got it: for what people do seldom.
+        """
+        names: list[str] = []
+        after = "-"
+        while True:
+            entries: Any = await self._redis.xrange(keys.THREADS, after, "+", _LOOK)
+            names += [fields["thread"] for _, fields in entries]
+            if len(entries) < _LOOK:
+                break
+            after = f"({entries[-1][0]}"
+        prefix = Thread(team, channel, "").key
+        newest, newest_at = None, 0.0
+        for name in dict.fromkeys(name for name in names if name.startswith(prefix)):
+            runs = await self._redis.lrange(keys.queue(name), 0, -1)
+            if not runs:
+                continue
+            owner, stop_by = await self._redis.hmget(keys.run(str(runs[0])), ["user", "stop_by"])
+            accepted_at = float(await self._redis.hget(keys.run(str(runs[-1])), "accepted_at") or 0)
+            if owner == user and not stop_by and accepted_at > newest_at:
+                newest, newest_at = Thread.from_key(name), accepted_at
+        return newest
+
+    async def answer(self, run_id: str, user: str) -> bool:
+        """A paused run is answered with a question of its own, so that nobody decides it any more. False: somebody
+        has decided it already."""
+        return bool(await self._script("answer", [keys.run(run_id)], [user]))
 
     async def paused_in(self, thread: Thread) -> tuple[bool, str]:
         """Whether the bot answers in a thread, and the id of its last run if that is paused, else ""."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.slack.access import Access, Visit
 
 HOME, OTHER, GRID = "T0DEMO00001", "T0OTHER0001", "E0GRID0001"
-ANA, BEN, OLAF = "U0ANA00001", "U0BEN00001", "U0OLAF0001"
+ANA, BEN, WANG, OLAF = "U0ANA00001", "U0BEN00001", "U0WANG0001", "U0OLAF0001"
 OPS, ORDERS, SHARED, DM = "C0DBOPS001", "C0ORDERS01", "C0SHARED01", "D0ANA00001"
 
 
@@ -38,6 +38,19 @@ OPS, ORDERS, SHARED, DM = "C0DBOPS001", "C0ORDERS01", "C0SHARED01", "D0ANA00001"
 def test_refusal(rules: dict[str, Any], visit: Visit, refusal: str) -> None:
     sets: Any = {name: frozenset(value) if isinstance(value, set) else value for name, value in rules.items()}
     assert Access(HOME, **sets).refusal(visit) == refusal
+
+
+@pytest.mark.parametrize(
+    ("visit", "refusal"),
+    [
+        (Visit(BEN, HOME, OPS), ""),
+        (Visit(BEN, HOME, ORDERS), "denied_channel"),
+        (Visit(OLAF, OTHER, OPS), "denied_external"),
+    ],
+)
+def test_the_list_of_people_is_of_those_who_ask(visit: Visit, refusal: str) -> None:
+    access = Access(HOME, users=frozenset({ANA}), channels=frozenset({OPS}))
+    assert access.refusal(visit, asks=False) == refusal
 
 
 _teams = st.sampled_from(["", HOME, OTHER, GRID])
@@ -114,10 +127,40 @@ async def test_refused_people_cannot_click_or_stop_either(make_house: Any) -> No
         lambda: "run_stop" in str([m.blocks for m in house.workspace.replies(OPS, ts)])
     )
     reply = house.workspace.replies(OPS, ts)[0]
-    assert (await house.workspace.click(BEN, OPS, reply.ts, "run_stop")).ok
-    line = await house.private_line(BEN, OPS)
-    assert (line.text[:18], line.thread_ts) == ("You are not on the", ts)
-    house.workspace.say(BEN, OPS, "stop", ts)
-    await house.private_line(BEN, OPS, 2)
+    assert (await house.workspace.click(WANG, OPS, reply.ts, "run_stop")).ok
+    line = await house.private_line(WANG, OPS)
+    assert (line.text[:10], line.thread_ts) == ("您不在允许提问的人员", ts)
+    house.workspace.say(WANG, OPS, "stop", ts)
+    await house.private_line(WANG, OPS, 2)
     (run,) = await house.taken(1)
     assert "stop_by" not in run
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"admin_users": frozenset({BEN})}, {"approver_users": frozenset({BEN})}]
+)
+@pytest.mark.parametrize("way", ["button", "word"])
+async def test_who_may_decide_need_not_be_among_those_who_ask(
+    make_house: Any, more: dict[str, Any], way: str
+) -> None:
+    """Ben, an admin of the workspace, an admin of the settings, an approver; none of these may ask by that."""
+    house = await make_house(pace=100)
+    await house.start(allowed_users=frozenset({ANA}), **more)
+    ts = house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+    await house.workspace.until(
+        lambda: "run_stop" in str([m.blocks for m in house.workspace.replies(OPS, ts)])
+    )
+    reply = house.workspace.replies(OPS, ts)[0]
+    house.workspace.say(BEN, OPS, "@das and rm-bp1demo0002?", ts)
+    assert (await house.private_line(BEN, OPS)).text.startswith("You are not on the list")
+    if way == "button":
+        assert (await house.workspace.click(BEN, OPS, reply.ts, "run_stop")).ok
+    else:
+        house.workspace.say(BEN, OPS, "stop", ts)
+    (run,) = await house.taken(1)
+    assert run["stop_by"] == BEN
+    # To ask again is to ask.
+    again = await house.answer(OPS, ts)
+    assert (await house.workspace.click(BEN, OPS, again.ts, "run_again")).ok
+    assert (await house.private_line(BEN, OPS, 2)).text.startswith("You are not on the list")
+    await house.taken(1)

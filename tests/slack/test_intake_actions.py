@@ -74,14 +74,14 @@ async def test_who_presses_is_answered_in_their_own_language(house: Any) -> None
     assert await press(house, WANG, reply, "run_again", value="feedfacefeedface")
     assert (await house.private_line(WANG, OPS)).text == "该次运行已结束。"
     assert (await house.workspace.click(WANG, OPS, reply.ts, "session_new")).ok
-    assert (await house.private_line(WANG, OPS, 2)).text == "本会话的下一个问题将开启新的上下文。"
+    assert (await house.private_line(WANG, OPS, 2)).text == "本话题的下一个问题将开启新的会话。"
 
 
 async def test_who_asked_is_answered_in_the_language_of_the_question(house: Any) -> None:
     ts = house.workspace.say(ANA, OPS, "@das rm-bp1demo0001 为什么慢？")
     reply = await house.answer(OPS, ts)
     assert (await house.workspace.click(ANA, OPS, reply.ts, "session_new")).ok
-    assert (await house.private_line(ANA, OPS)).text == "本会话的下一个问题将开启新的上下文。"
+    assert (await house.private_line(ANA, OPS)).text == "本话题的下一个问题将开启新的会话。"
     assert (await house.workspace.click(BEN, OPS, reply.ts, "session_new")).ok
     line = await house.private_line(BEN, OPS)
     assert line.text == "The next question in this thread begins a new session."

@@ -1,9 +1,13 @@
 """Which agent answers: chosen by admins for a channel or the workspace, and moved to another by a word in a thread."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bot.agents import Agents
+from bot.model.question import Question, Thread
+from bot.settings import Settings
 from bot.slack.intake.agents import BadAgentError, Catalogue
 from bot.slack.intake.text import unknown_agent, wanted_agent
 from bot.store.choices import Choices
@@ -27,6 +31,18 @@ QUESTION = "@das why is rm-bp1demo0001 slow?"
         ("切换到rds", "rds"),
         ("改用 das ag-abc123。", "das ag-abc123"),
         ("改用das！", "das"),
+        ("use RDS Copilot", "RDS Copilot"),
+        ("use rds-copilot!", "rds-copilot"),
+        ("switch to DAS Agent.", "DAS Agent"),
+        ("use DAS Agent ag-abc123", "DAS Agent ag-abc123"),
+        ("use DAS Agent (legacy)", "DAS Agent (legacy)"),
+        ("改用 RDS Copilot", "RDS Copilot"),
+        ("请改用RDS Copilot吧。", "RDS Copilot"),
+        ("使用 das agent 回答", "das agent"),
+        ("use das agents", ""),
+        ("use RDS Copilot to look at it", ""),
+        ("use rds please", ""),
+        ("改用 rds 的话会怎样", ""),
         ("use", ""),
         ("use mysql", ""),
         ("use rds proxy", ""),
@@ -46,9 +62,14 @@ def test_the_whole_message_is_the_wish(text: str, names: str) -> None:
 @pytest.mark.parametrize(
     ("written", "agent", "sentence"),
     [
-        ("das", Agent("das", "ag-own"), ""),
-        ("DAS ag-Abc-1", Agent("das", "ag-Abc-1"), ""),
-        ("das-legacy ag-1", Agent("das-legacy", "ag-1"), ""),
+        ("das", ("das", ""), ""),
+        ("DAS ag-Abc-1", ("das", "ag-Abc-1"), ""),
+        ("das-legacy ag-1", ("das-legacy", "ag-1"), ""),
+        ("DAS Agent", ("das", ""), ""),
+        ("das agent ag-1", ("das", "ag-1"), ""),
+        ("DAS Agent (legacy)", ("das-legacy", ""), ""),
+        ("由 DAS Agent 回答", ("das", ""), ""),
+        ("RDS Copilot", None, "`rds` is not set up here."),
         ("mysql", None, "I know no agent of that name. Write one of `das`, `das-legacy`"),
         ("", None, "I know no agent of that name."),
         ("rds", None, "`rds` is not set up here."),
@@ -59,17 +80,33 @@ def test_the_whole_message_is_the_wish(text: str, names: str) -> None:
         ("das ag-" + "x" * 63, None, "That is no agent id."),
     ],
 )
-def test_what_names_an_agent(written: str, agent: Agent | None, sentence: str) -> None:
-    own = {"das": "ag-own"}
-    choices: Any = object.__new__(Choices)
-    names = {"das": "DAS Agent", "das-legacy": "DAS Agent (older)"}
-    catalogue = Catalogue(names, Agent("das"), lambda service: Agent(service, own.get(service, "")), choices)
+def test_what_names_an_agent(written: str, agent: tuple[str, str] | None, sentence: str) -> None:
+    catalogue = catalogue_of("das", "das-legacy")
     if agent:
         assert catalogue.parse(written, "en") == agent
         return
     with pytest.raises(BadAgentError) as error:
         catalogue.parse(written, "en")
     assert error.value.sentence.startswith(sentence)
+
+
+def catalogue_of(*services: str) -> Catalogue:
+    nobody: Any = None
+    return Catalogue(dict.fromkeys(services, ""), Agent("das"), Agent, nobody, frozenset(), nobody)
+
+
+@pytest.mark.parametrize("written", ["RDS Copilot", "rds copilot", "rds-copilot", "用 RDS Copilot 吧", "RDS"])
+def test_the_title_of_rds_copilot_is_its_name(written: str) -> None:
+    assert catalogue_of("das", "rds").parse(written, "en") == ("rds", "")
+
+
+@pytest.mark.parametrize("word", ["here", "workspace", "default", "please", "Copilot2 now", "proxy"])
+def test_a_word_after_rds_is_no_agent(word: str) -> None:
+    catalogue = catalogue_of("das", "rds")
+    with pytest.raises(BadAgentError) as error:
+        catalogue.parse(f"rds {word}", "en")
+    assert error.value.sentence == "That is no agent id. Write it like `rds my-agent-1`."
+    assert catalogue.parse("rds my-agent-1", "en") == ("rds", "my-agent-1")
 
 
 async def say(house: Any, who: str, text: str, channel: str = OPS) -> str:
@@ -100,7 +137,7 @@ async def test_a_choice_holds_for_new_threads_of_its_channel(make_house: Any) ->
     assert (await say(house, ANA, "")).startswith(
         "*RDS Copilot* answers new threads here: chosen for this channel."
     )
-    assert (await say(house, WANG, "")).startswith("此处新会话由 *RDS Copilot* 回答：本频道的设置。")
+    assert (await say(house, WANG, "")).startswith("此处新话题由 *RDS Copilot* 回答：本频道的设置。")
     assert (await asked_of(house, OPS))["service"] == "rds"
     assert (await asked_of(house, ORDERS))["service"] == "das"
     # A thread stays with the agent that began it.
@@ -224,14 +261,17 @@ async def test_a_service_that_is_not_there_is_told_once(make_house: Any) -> None
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("use foo", "foo"),
-        ("Use Foo.", "Foo"),
-        ("use rds-copilot!", "rds-copilot"),
+        ("use ag-abc123", "ag-abc123"),
         ("use foo ag-abc123", "foo ag-abc123"),
         ("use das ag-", "das ag-"),
-        ("改用 foo", "foo"),
-        ("切换到foo。", "foo"),
+        ("改用 ag-abc123。", "ag-abc123"),
         ("use", ""),
+        ("use foo", ""),
+        ("use gh-ost", ""),
+        ("use gh-ost to change it", ""),
+        ("use ag-abc123 to look at it", ""),
+        ("use rm-bp1demo0001", ""),
+        ("改用 foo", ""),
         ("use it", ""),
         ("use both.", ""),
         ("use index?", ""),
@@ -245,15 +285,19 @@ async def test_a_service_that_is_not_there_is_told_once(make_house: Any) -> None
         ("use foo\nwhy is it slow?", ""),
     ],
 )
-def test_only_a_word_alone_is_taken_for_an_agent_s_name(text: str, names: str) -> None:
+def test_only_an_id_alone_is_taken_for_an_agent_s_name(text: str, names: str) -> None:
     assert unknown_agent(text) == names
 
 
 @pytest.mark.parametrize(
     ("who", "text", "line"),
     [
-        (ANA, "@das use foo", "I know no agent of that name. Write one of `das`, `das-legacy`, `rds`"),
-        (WANG, "@das 改用 foo", "没有这个名称的智能体。请填写 `das`, `das-legacy`, `rds` 之一"),
+        (
+            ANA,
+            "@das use foo ag-abc123",
+            "I know no agent of that name. Write one of `das`, `das-legacy`, `rds`",
+        ),
+        (WANG, "@das 改用 ag-abc123", "没有这个名称的智能体。请填写 `das`, `das-legacy`, `rds` 之一"),
     ],
 )
 async def test_an_agent_nobody_knows_is_no_question(make_house: Any, who: str, text: str, line: str) -> None:
@@ -269,14 +313,126 @@ async def test_an_agent_nobody_knows_is_no_question(make_house: Any, who: str, t
 
 
 async def test_what_may_answer_the_agent_goes_to_the_agent(make_house: Any) -> None:
-    """In a thread "use gh-ost" is a word to the agent; an agent is named with a mention, or where a thread begins."""
+    """ "use gh-ost" is a word to the agent, with a mention, too; "use ag-1" in a thread without one as well."""
     house = await make_house(rds=True)
     await house.start()
     ts = house.workspace.say(ANA, OPS, QUESTION)
     await house.ended(1)
-    house.workspace.say(ANA, OPS, "use gh-ost", ts)
-    _, second = await house.ended(2)
-    assert second["text"] == "use gh-ost"
-    house.workspace.say(ANA, DM, "use gh-ost")
+    for count, text in enumerate(("use gh-ost", "@das use gh-ost to change it", "use ag-abc123"), start=2):
+        house.workspace.say(ANA, OPS, text, ts)
+        *_, last = await house.ended(count)
+        assert last["text"] == text.removeprefix("@das ")
+    house.workspace.say(ANA, DM, "use ag-abc123")
     assert (await house.private_line(ANA, DM)).text.startswith("I know no agent of that name.")
-    await house.taken(2)
+    await house.taken(4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "who", "text", "asks"),
+    [
+        ({"admin_users": frozenset({BEN})}, ANA, "das ag-secret1", None),
+        ({}, ANA, "das ag-secret1", None),
+        ({}, ANA, "das-legacy ag-secret1", None),
+        ({"approver_users": frozenset({ANA})}, ANA, "das ag-secret1", None),
+        ({"admin_users": frozenset({ANA})}, ANA, "das ag-secret1", "ag-secret1"),
+        ({}, BEN, "das ag-secret1", "ag-secret1"),  # An admin of the workspace.
+        ({}, ANA, "das ag-orders", "ag-orders"),  # Chosen for another channel.
+        ({"das_agent_id": "ag-own"}, ANA, "das ag-own", "ag-own"),
+        ({"default_agent": "das ag-x", "das_agent_id": "ag-own"}, ANA, "das ag-x", "ag-x"),
+    ],
+)
+async def test_who_may_move_a_thread_to_which_agent(
+    make_house: Any, settings: dict[str, Any], who: str, text: str, asks: str | None
+) -> None:
+    house = await make_house(rds=True)
+    await house.start(**settings)
+    await Choices(house.redis).set("T0DEMO00001", ORDERS, Agent("das", "ag-orders"))
+    ts = house.workspace.say(WANG, OPS, "@das use rds")
+    await house.workspace.until(lambda: house.workspace.replies(OPS, ts))
+    house.workspace.say(who, OPS, f"@das use {text}", ts)
+    if asks is None:
+        assert (await house.private_line(who, OPS)).text.startswith("Only admins choose the agent.")
+        house.workspace.replay_event(-1)
+        await house.private_line(who, OPS)
+        assert (await asked_of(house, OPS, ts))["service"] == "rds"
+    else:
+        await house.workspace.until(lambda: asks in house.workspace.replies(OPS, ts)[-1].text)
+        assert (await asked_of(house, OPS, ts))["agent"] == asks
+
+
+async def test_a_service_moved_to_answers_with_the_agent_that_is_chosen_there(make_house: Any) -> None:
+    house = await make_house(rds=True)
+    await house.start(default_agent="rds", das_agent_id="ag-own")
+    ts = house.workspace.say(ANA, OPS, "@das use DAS Agent")
+    await house.workspace.until(lambda: "`ag-own`" in str(house.workspace.replies(OPS, ts)))
+    assert (await asked_of(house, OPS, ts))["agent"] == "ag-own"
+    await say(house, BEN, "workspace das ag-all")
+    house.workspace.say(ANA, OPS, "@das use das", ts)
+    await house.workspace.until(lambda: "`ag-all`" in house.workspace.replies(OPS, ts)[-1].text)
+    assert (await asked_of(house, OPS, ts))["agent"] == "ag-all"
+
+
+@pytest.mark.parametrize("who", [ANA, WANG])
+async def test_a_wish_in_english_is_answered_in_the_language_of_whose_it_is(
+    make_house: Any, who: str
+) -> None:
+    house = await make_house(rds=True)
+    await house.start()
+    ts = house.workspace.say(who, OPS, "@das use RDS Copilot")
+    await house.workspace.until(lambda: house.workspace.replies(OPS, ts))
+    assert ("切换了智能体" in house.workspace.replies(OPS, ts)[-1].text) is (who == WANG)
+
+
+class Chosen:
+    """What a channel and its workspace have chosen."""
+
+    def __init__(self, channel: Agent | None, workspace: Agent | None) -> None:
+        self.both = (channel, workspace)
+
+    async def __call__(self, team: str, channel: str) -> tuple[Agent | None, Agent | None]:
+        return self.both
+
+
+@pytest.mark.parametrize(
+    ("settings", "channel", "workspace", "asked", "das", "rds"),
+    [
+        ({}, None, None, "das", "das", "rds"),
+        ({"default_agent": "das ag-x"}, None, None, "das ag-x", "das ag-x", "rds"),
+        ({"default_agent": "das ag-x", "das_agent_id": "ag-o"}, None, None, "das ag-x", "das ag-x", "rds"),
+        ({"default_agent": "rds my-1"}, None, None, "rds my-1", "das", "rds my-1"),
+        ({"default_agent": "rds", "das_agent_id": "ag-o"}, None, None, "rds", "das ag-o", "rds"),
+        ({"default_agent": "das-legacy ag-x"}, None, None, "das-legacy ag-x", "das-legacy ag-x", "rds"),
+        ({}, "rds", "das ag-w", "rds", "das ag-w", "rds"),
+        ({"default_agent": "das ag-x"}, "rds my-1", None, "rds my-1", "das ag-x", "rds my-1"),
+        ({}, "das-legacy ag-c", "das ag-w", "das-legacy ag-c", "das-legacy ag-c", "rds"),
+        ({"rds_agent_id": "my-2"}, "das ag-c", "rds my-1", "das ag-c", "das ag-c", "rds my-1"),
+        ({"rds_region": ""}, "rds my-1", "das ag-w", "das ag-w", "das ag-w", None),
+    ],
+)
+async def test_the_first_choice_of_the_wanted_service_answers(
+    settings: dict[str, Any],
+    channel: str | None,
+    workspace: str | None,
+    asked: str,
+    das: str,
+    rds: str | None,
+) -> None:
+    """A mention, `/das-ask` and `/rds-ask` in a channel where these are chosen."""
+
+    def agent(written: str | None) -> Agent | None:
+        return Agent(*written.split()) if written else None
+
+    known = Settings(**{"rds_region": "cn-hangzhou"} | settings)
+    agents = Agents(known, Chosen(agent(channel), agent(workspace)))
+    question = Question(Thread("T1", "C1", "1.0"), "1.0", ANA, "T1", "why?", "command")
+    for service, wanted in (("", asked), ("das", das), ("rds", rds)):
+        if wanted is not None:
+            assert await agents.choose(replace(question, backend=service)) == agent(wanted), service
+
+
+async def test_a_command_asks_the_default_agent(make_house: Any) -> None:
+    house = await make_house()
+    await house.start(default_agent="das ag-x")
+    assert (await house.workspace.command(ANA, OPS, "/das-ask", "why is rm-bp1demo0001 slow?")).ok
+    (run,) = await house.ended(1)
+    assert (run["asked_of"], run["agent_id"]) == ("das", "ag-x")

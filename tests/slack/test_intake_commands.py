@@ -10,26 +10,70 @@ from redis.exceptions import ResponseError
 from bot.slack.intake import commands
 from bot.slack.people import People
 
-ANA, BEN, OPS, RANDOM, DM = "U0ANA00001", "U0BEN00001", "C0DBOPS001", "C0RANDOM01", "D0ANA00001"
+ANA, BEN, WANG = "U0ANA00001", "U0BEN00001", "U0WANG0001"
+OPS, RANDOM, DM = "C0DBOPS001", "C0RANDOM01", "D0ANA00001"
 
 
 @pytest.mark.parametrize(
-    ("text", "question"),
+    ("text", "instance", "wrong"),
     [
-        ("rm-bp1abc", "Diagnose rm-bp1abc"),
-        ("rm-bp1abc slow since 9:40", "Diagnose rm-bp1abc: slow since 9:40"),
-        ("rm-bp1abc   写入很慢", "诊断实例 rm-bp1abc：写入很慢"),
-        ("rm-bp1abc\nslow", "Diagnose rm-bp1abc: slow"),
-        ("PC-2zeabc", "Diagnose PC-2zeabc"),
-        ("", ""),
-        ("slow", ""),
-        ("why is rm-bp1abc slow", ""),
-        ("rm- slow", ""),
-        ("rm-bp1abc;drop", ""),
+        ("rm-bp1abc", "rm-bp1abc", ""),
+        ("rm-bp1abc slow since 9:40", "rm-bp1abc", "slow since 9:40"),
+        ("rm-bp1abc   写入很慢", "rm-bp1abc", "写入很慢"),
+        ("rm-bp1abc，慢", "rm-bp1abc", "慢"),
+        ("rm-bp1abc：写入很慢", "rm-bp1abc", "写入很慢"),
+        ("rm-bp1abc, slow", "rm-bp1abc", "slow"),
+        ("rm-bp1abc : slow", "rm-bp1abc", "slow"),
+        ("rm-bp1abc,", "rm-bp1abc", ""),
+        ("rm-bp1abc\nslow,\nvery", "rm-bp1abc", "slow,\nvery"),
+        ("PC-2zeabc", "PC-2zeabc", ""),
+        ("", "", ""),
+        ("slow", "", ""),
+        ("why is rm-bp1abc slow", "", ""),
+        ("rm- slow", "", ""),
+        ("rm-bp1abc;drop", "", ""),
+        ("rm-bp1abc慢", "", ""),
     ],
 )
-def test_diagnosis(text: str, question: str) -> None:
-    assert commands.diagnosis(text) == question
+def test_diagnosis(text: str, instance: str, wrong: str) -> None:
+    assert commands.diagnosis(text) == (instance, wrong)
+
+
+@pytest.mark.parametrize(
+    ("who", "command", "text", "asked"),
+    [
+        (ANA, "/das-diagnose", "rm-bp1demo0001", "Diagnose rm-bp1demo0001"),
+        (WANG, "/das-diagnose", "rm-bp1demo0001", "诊断实例 rm-bp1demo0001"),
+        (WANG, "/das-diagnose", "rm-bp1demo0001，09:40", "诊断实例 rm-bp1demo0001：09:40"),
+        (WANG, "/das-diagnose", "rm-bp1demo0001 slow", "Diagnose rm-bp1demo0001: slow"),
+        (ANA, "/das-diagnose", "rm-bp1demo0001, 慢", "诊断实例 rm-bp1demo0001：慢"),
+        (WANG, "/das-ask", "rm-bp1demo0001", "rm-bp1demo0001"),
+    ],
+)
+async def test_a_command_without_words_is_in_the_language_of_who_writes_it(
+    house: Any, who: str, command: str, text: str, asked: str
+) -> None:
+    assert (await house.workspace.command(who, OPS, command, text)).ok
+    await house.workspace.until(lambda: root(house))
+    in_chinese = "提问：" in root(house).text
+    assert asked in root(house).text
+    assert in_chinese is ((who == WANG and "slow" not in text) or "慢" in text)
+    answer = await house.answer(OPS, root(house).ts)
+    assert ("重新提问" in str(answer.blocks)) is in_chinese
+
+
+async def test_who_asks_is_not_waited_for_long(make_house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = await make_house()
+    await house.start()
+
+    async def never(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(commands, "_LANGUAGE_SECONDS", 0.01)
+    monkeypatch.setattr(People, "language", never)
+    assert (await house.workspace.command(WANG, OPS, "/das-diagnose", "rm-bp1demo0001")).ok
+    (run,) = await house.taken(1)
+    assert run["text"] == "Diagnose rm-bp1demo0001"
 
 
 def root(house: Any, channel: str = OPS) -> Any:

@@ -42,7 +42,7 @@ def desk_of(house: Any) -> Desk:
         sessions=Sessions(redis, lives),
         wishes=Wishes(redis),
         usage=Usage(redis, UTC),
-        agents=Catalogue({"das": "DAS Agent"}, Agent("das"), Agent, Choices(redis)),
+        agents=Catalogue({"das": "DAS Agent"}, Agent("das"), Agent, nobody, frozenset(), Choices(redis)),
         access=Access("T0DEMO00001"),
         people=nobody,
         notices=nobody,
@@ -284,7 +284,7 @@ async def test_stop_where_nothing_runs(house: Any) -> None:
     assert (line.text, line.thread_ts) == ("Nothing is running in this thread.", ts)
     house.workspace.say(BEN, OPS, "@das 停止")
     line = await house.private_line(BEN, OPS)
-    assert (line.text, line.thread_ts) == ("本会话没有正在进行的任务。", None)
+    assert (line.text, line.thread_ts) == ("本话题没有正在进行的任务。", None)
     other = house.workspace.say(ANA, OPS, "lunch?")
     house.workspace.say(WANG, OPS, "stop", other)
     await house.taken(1)

@@ -13,6 +13,7 @@ from bot.store import keys
 
 ANA, BEN, WANG = "U0ANA00001", "U0BEN00001", "U0WANG0001"
 OPS = "C0DBOPS001"
+DECIDED = f"<@{ANA}> has decided that already; this thread shows what came of it."
 
 
 async def paused(make_house: Any, backend: str, **settings: Any) -> tuple[Any, str, Any, str]:
@@ -29,11 +30,11 @@ async def paused(make_house: Any, backend: str, **settings: Any) -> tuple[Any, s
     return house, ts, reply, run_id
 
 
-async def press(house: Any, who: str, reply: Any, action: str, value: str, text: str = "Yes") -> None:
-    """Press a button that a paused reply has."""
-    payload = click_payload(
-        house.workspace.state, house.workspace.people[who], reply, "run_again", None, None
-    )
+async def press(
+    house: Any, who: str, reply: Any, action: str, value: str, text: str = "Yes", at: str = "run_again"
+) -> None:
+    """Press a button that a paused reply has, in the place of one that `reply` has."""
+    payload = click_payload(house.workspace.state, house.workspace.people[who], reply, at, None, None)
     label = {"type": "plain_text", "text": text}
     payload["actions"][0] |= {"action_id": action, "value": value, "text": label}
     delivery = house.workspace._dispatcher.send("interactive", payload)
@@ -84,7 +85,7 @@ async def test_a_decision_counts_once(make_house: Any) -> None:
     await house.taken(2)
     await house.private_line(ANA, OPS, 4)
     await press(house, BEN, reply, "run_continue", run_id)
-    assert (await house.private_line(BEN, OPS)).text == f"<@{ANA}> has decided that already; see below."
+    assert (await house.private_line(BEN, OPS)).text == DECIDED
     await house.taken(2)
 
 
@@ -139,7 +140,9 @@ async def test_words_in_the_thread_may_be_the_answer(
     await house.taken(2)
     assert second["resumes"] == (run_id if counts else "")
     assert (second["surface"], second["text"]) == ("resume" if counts else "thread", "restart it tonight")
-    assert (await record(house, run_id)).get("decided_by", "") == (who if counts else "")
+    # Said to DAS Agent as a question of its own it is an answer all the same.
+    is_answer = backend == "das" and who == ANA
+    assert (await record(house, run_id)).get("decided_by", "") == (who if is_answer else "")
 
 
 async def test_a_mention_answers_once_for_its_twins_and_later_words_are_questions(make_house: Any) -> None:
@@ -250,4 +253,123 @@ async def test_what_das_agent_asks_is_answered(make_house: Any, resumes: bool, w
     assert (first["state"], second["state"], second["text"]) == ("paused", "answered", options[1])
     went_on = resumes or way == "button"
     assert (second["reply_ts"] == first["reply_ts"]) is went_on
-    assert (first.get("decided_by"), second["resumes"] != "") == ((ANA if went_on else None), went_on)
+    assert (first["decided_by"], second["resumes"] != "") == (ANA, went_on)
+
+
+@pytest.mark.parametrize(("who", "may"), [(BEN, True), (WANG, False)])
+async def test_an_approver_decides_who_may_not_ask(make_house: Any, who: str, may: bool) -> None:
+    """Else nobody could, where those who ask are listed and the approvers are not among them."""
+    lists = {"allowed_users": frozenset({ANA}), "approver_users": frozenset({BEN})}
+    house, _, reply, run_id = await paused(make_house, "rds", **lists)
+    await press(house, who, reply, "run_continue", run_id)
+    if may:
+        _, second = await house.taken(2)
+        assert second["resumes"] == run_id
+    else:
+        assert (await house.private_line(who, OPS)).text.startswith("您不在允许提问的人员名单中")
+        await house.taken(1)
+
+
+async def test_an_approver_s_words_are_the_answer_though_they_may_not_ask(make_house: Any) -> None:
+    lists = {"allowed_users": frozenset({ANA}), "approver_users": frozenset({BEN})}
+    house, ts, _, run_id = await paused(make_house, "das", das_resume=True, **lists)
+    house.workspace.say(BEN, OPS, "restart it tonight", ts)
+    _, second = await house.taken(2)
+    assert second["resumes"] == run_id
+    house.workspace.say(BEN, OPS, "and why?", ts)
+    assert (await house.private_line(BEN, OPS)).text.startswith("You are not on the list")
+    await house.taken(2)
+
+
+@pytest.mark.parametrize("way", ["button", "words"])
+async def test_a_decision_behind_another_question_is_noted(make_house: Any, way: str) -> None:
+    house = await make_house(pace=100)
+    await house.start(das_resume=True)
+    ts = house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+    await house.taken(1)
+    run_id = await house.run_id()
+    house.workspace.say(ANA, OPS, "and rm-bp1demo0002?", ts)
+    await house.taken(2)
+    waits = {"state": "paused", "asked_of": "das", "options": json.dumps(OPTIONS)}
+    await house.redis.hset(keys.run(run_id), mapping=waits)
+    if way == "button":
+        await house.workspace.until(lambda: "run_stop" in str(shown(house, ts)[0].blocks))
+        reply = copy.deepcopy(shown(house, ts)[0])
+        await press(house, BEN, reply, "run_answer_0", f"{run_id}:0", at="run_stop")
+    else:
+        await house.redis.hset(keys.thread(f"T0DEMO00001:{OPS}:{ts}"), "last", run_id)
+        house.workspace.say(BEN, OPS, "wait", ts)
+    line = await house.private_line(BEN, OPS)
+    assert line.text == "Noted. It goes on when the question before it has ended."
+    await house.taken(3)
+
+
+def shown(house: Any, ts: str) -> list[Any]:
+    return [m for m in house.workspace.replies(OPS, ts) if m.bot_id and not m.ephemeral_for]
+
+
+@pytest.mark.parametrize("way", ["button", "words"])
+async def test_a_chinese_question_goes_on_in_chinese_and_says_who_decided(make_house: Any, way: str) -> None:
+    house = await make_house()
+    await house.start(das_resume=True)
+    ts = house.workspace.say(WANG, OPS, "@das demo:interrupt 重启哪个实例？")
+    await house.workspace.until(
+        lambda: shown(house, ts) and "run_answer_1" in str(shown(house, ts)[0].blocks)
+    )
+    await house.ended(1)
+    if way == "button":
+        assert (await house.workspace.click(BEN, OPS, shown(house, ts)[0].ts, "run_answer_1")).ok
+    else:
+        house.workspace.say(BEN, OPS, "rm-bp1orders0001", ts)
+    _, second = await house.ended(2)
+    assert (second["resumed_by"], second["user"]) == (BEN, WANG)
+    await house.workspace.until(lambda: "run_answer_1" not in str(shown(house, ts)[0].blocks))
+    (reply,) = shown(house, ts)
+    assert "重新提问" in str(reply.blocks)
+    at = int(float(second["accepted_at"]))
+    time_of_day = time.strftime("%H:%M UTC", time.gmtime(at))
+    assert f"由 <@{BEN}> 决定，<!date^{at}^{{time}}|{time_of_day}>" in str(reply.blocks)
+    # What is posted with a mention pings; what is changed does not.
+    posts = house.workspace.calls_of("chat.postMessage") + house.workspace.calls_of("chat.startStream")
+    assert not [post for post in posts if f"<@{BEN}>" in str(post)]
+
+
+@pytest.mark.parametrize("mentions", [True, False])
+async def test_an_answer_that_is_a_question_of_its_own_leaves_nothing_to_press(
+    make_house: Any, mentions: bool
+) -> None:
+    house = await make_house()
+    await house.start()
+    ts = house.workspace.say(ANA, OPS, "@das demo:interrupt")
+    await house.workspace.until(
+        lambda: shown(house, ts) and "run_answer_1" in str(shown(house, ts)[0].blocks)
+    )
+    await house.ended(1)
+    before = copy.deepcopy(shown(house, ts)[0])
+    assert "Choose one, or answer in the thread." in str(before.blocks)
+    house.workspace.say(ANA, OPS, f"{'@das ' if mentions else ''}the second one, tonight", ts)
+    await house.workspace.until(lambda: "run_answer" not in str(shown(house, ts)[0].blocks))
+    reply = shown(house, ts)[0]
+    assert f"<@{ANA}> has answered in the thread." in str(reply.blocks)
+    assert "Choose one" not in str(reply.blocks) and "session_new" in str(reply.blocks)
+    assert "*The agent asks:*" in str(reply.blocks)
+    _, second = await house.ended(2)
+    assert (second["surface"], second["resumes"]) == ("mention" if mentions else "thread", "")
+    # Who still sees the buttons is told.
+    await press(house, BEN, before, "run_answer_1", f"{await house.run_id()}:1", at="session_new")
+    assert (await house.private_line(BEN, OPS)).text == DECIDED
+    await house.taken(2)
+
+
+async def test_what_somebody_else_asks_meanwhile_is_no_answer(make_house: Any) -> None:
+    house = await make_house()
+    await house.start()
+    ts = house.workspace.say(ANA, OPS, "@das demo:interrupt")
+    await house.workspace.until(
+        lambda: shown(house, ts) and "run_answer_1" in str(shown(house, ts)[0].blocks)
+    )
+    await house.ended(1)
+    house.workspace.say(WANG, OPS, "what does that mean?", ts)
+    first, _ = await house.ended(2)
+    assert "decided_by" not in first
+    assert "run_answer_1" in str(shown(house, ts)[0].blocks)

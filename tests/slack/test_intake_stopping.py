@@ -7,8 +7,8 @@ import pytest
 ANA, BEN, WANG, OLAF = "U0ANA00001", "U0BEN00001", "U0WANG0001", "U0OLAF0001"
 OPS, SHARED = "C0DBOPS001", "C0SHARED01"
 QUESTION = "@das why is rm-bp1demo0001 slow?"
-NOT_YOURS = f"Only <@{ANA}>, who asked, or an admin can stop this."
-NOT_YOURS_ZH = f"只有提问者 <@{ANA}> 或管理员可以停止。"
+NOT_YOURS = f"Only <@{ANA}>, who asked, approvers and admins can stop this."
+NOT_YOURS_ZH = f"只有提问者 <@{ANA}>、审批人或管理员可以停止。"
 
 
 async def running(make_house: Any, *waiting: str, **settings: Any) -> tuple[Any, str]:
@@ -61,8 +61,8 @@ async def test_the_asker_and_admins_may_stop(
     assert await stopped(house) == [who if may else ""]
     if not may:
         line = await house.private_line(who, OPS)
-        # A word is answered in its own language, a click in that of who clicks.
-        told = NOT_YOURS_ZH if (who, way) == (WANG, "button") else NOT_YOURS
+        # "stop" tells no language: it is answered in that of who wrote it, as a click is.
+        told = NOT_YOURS_ZH if who == WANG else NOT_YOURS
         assert (line.text, line.thread_ts) == (told, ts)
 
 
@@ -78,7 +78,7 @@ async def test_a_word_means_the_own_waiting_question_of_who_may_not_stop_the_cur
     assert await stopped(house) == ["", WANG, "", WANG]
     house.workspace.say(WANG, OPS, "@das stop", ts)
     assert await stopped(house) == ["", WANG, "", WANG]
-    assert (await house.private_line(WANG, OPS)).text == NOT_YOURS
+    assert (await house.private_line(WANG, OPS)).text == NOT_YOURS_ZH
     house.workspace.say(BEN, OPS, "stop", ts)
     assert await stopped(house) == [BEN, WANG, "", WANG]
 
@@ -123,7 +123,7 @@ async def test_slacks_own_stop(make_house: Any, who: str, may: bool) -> None:
     assert await stopped(house) == [who if may else "", ""]
     if not may:
         # In the language they have set in Slack: there are no words of theirs to go by.
-        assert (await house.private_line(who, OPS)).text == f"只有提问者 <@{ANA}> 或管理员可以停止。"
+        assert (await house.private_line(who, OPS)).text == NOT_YOURS_ZH
 
 
 async def test_slacks_own_stop_by_a_stranger_or_elsewhere_changes_nothing(make_house: Any) -> None:
@@ -153,3 +153,61 @@ async def test_the_workspace_presses_stop(make_house: Any) -> None:
     assert await stopped(house) == [ANA]
     # Else Slack would say for an hour that the agent is at work.
     await house.workspace.until(lambda: house.workspace.state.session_status.get((OPS, ts)) == "active")
+
+
+WANG_DM = "D0WANG0001"
+
+
+async def test_stop_at_the_top_of_a_direct_message_means_what_is_newest_there(make_house: Any) -> None:
+    house = await make_house(pace=100)
+    await house.start(das_concurrency=3)
+    house.workspace.say(ANA, "D0ANA00001", "why is rm-bp1demo0003 slow?")
+    await house.taken(1)
+    ts = house.workspace.say(WANG, WANG_DM, "rm-bp1demo0001 为什么慢？")
+    await house.taken(2)
+    house.workspace.say(WANG, WANG_DM, "那 <rm-bp1demo0002> 呢？")
+    await house.taken(3)
+    house.workspace.say(WANG, WANG_DM, "停止")
+    line = await house.private_line(WANG, WANG_DM)
+    assert (line.text, line.thread_ts) == ("正在停止「那 &lt;rm-bp1demo0002&gt; 呢？」。", None)
+    assert await stopped(house) == ["", "", WANG]
+    # Delivered again it means the same, and is silent.
+    house.workspace.replay_event(-1)
+    await house.private_line(WANG, WANG_DM)
+    assert await stopped(house) == ["", "", WANG]
+    house.workspace.say(WANG, WANG_DM, "stop")
+    line = await house.private_line(WANG, WANG_DM, 2)
+    assert line.text == "正在停止「rm-bp1demo0001 为什么慢？」。"
+    assert await stopped(house) == ["", WANG, WANG]
+    await house.answer(WANG_DM, ts)
+    house.workspace.say(WANG, WANG_DM, "stop")
+    assert (await house.private_line(WANG, WANG_DM, 3)).text == "您在此处没有正在进行的任务。"
+    assert (await stopped(house))[0] == ""
+
+
+async def test_in_a_thread_of_a_direct_message_stop_means_that_thread(make_house: Any) -> None:
+    house = await make_house(pace=100)
+    await house.start(das_concurrency=2)
+    first = house.workspace.say(WANG, WANG_DM, "rm-bp1demo0001 为什么慢？")
+    await house.taken(1)
+    house.workspace.say(WANG, WANG_DM, "那 rm-bp1demo0002 呢？")
+    await house.taken(2)
+    house.workspace.say(WANG, WANG_DM, "停止", first)
+    assert await stopped(house) == [WANG, ""]
+    assert house.workspace.ephemerals(WANG, WANG_DM) == []
+
+
+async def test_a_command_in_a_direct_message_is_stopped_at_its_top(make_house: Any) -> None:
+    house = await make_house(pace=100)
+    await house.start()
+    assert (await house.workspace.command(ANA, "D0ANA00001", "/das-ask", "why is rm-bp1demo0001 slow?")).ok
+    await house.taken(1)
+    house.workspace.say(ANA, "D0ANA00001", "stop")
+    line = await house.private_line(ANA, "D0ANA00001")
+    assert line.text == "Stopping “why is rm-bp1demo0001 slow?”."
+    assert await stopped(house) == [ANA]
+
+
+async def test_stop_where_nothing_runs_is_told_in_the_language_of_who_wrote_it(house: Any) -> None:
+    house.workspace.say(WANG, OPS, "@das stop")
+    assert (await house.private_line(WANG, OPS)).text == "本话题没有正在进行的任务。"

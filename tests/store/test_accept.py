@@ -201,7 +201,7 @@ async def test_every_key_has_a_life_and_the_hash_tag_and_stands_in_the_list(
     sessions, slots, wishes = Sessions(redis, keys.Lives()), Slots(redis), Wishes(redis)
     usage, choices = Usage(redis, UTC), Choices(redis)
     await choices.set("T1", "C1", Agent("rds"))
-    await choices.of("T1", "C1")
+    await choices.both("T1", "C1")
     await runs.accept(question(), event_id="Ev1")
     await runs.accept(question(ts="1.2"), event_id="Ev2")
     await runs.accept(question(ts="1.2"), event_id="Ev3")

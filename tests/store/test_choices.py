@@ -1,4 +1,4 @@
-"""Chosen agents: a channel's goes before its workspace's; a thread is moved once per message."""
+"""Chosen agents, of channels and of their workspace; a thread is moved once per message."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ THREAD = Thread("T1", "C1", "1.0")
 
 
 @pytest.mark.parametrize("agent", [Agent("rds"), Agent("das", "ag-1"), Agent("das-legacy", "ag-2")])
-async def test_the_channel_goes_before_the_workspace(redis: Redis, agent: Agent) -> None:
+async def test_a_channel_and_its_workspace_choose_apart(redis: Redis, agent: Agent) -> None:
     choices = Choices(redis)
-    assert await choices.of("T1", "C1") is None
-    await choices.set("T1", WORKSPACE, Agent("das", "ag-all"))
-    assert await choices.of("T1", "C1") == Agent("das", "ag-all")
+    everywhere = Agent("das", "ag-all")
+    assert await choices.both("T1", "C1") == (None, None)
+    await choices.set("T1", WORKSPACE, everywhere)
+    assert await choices.both("T1", "C1") == (None, everywhere)
     await choices.set("T1", "C1", agent)
-    assert await choices.of("T1", "C1") == agent
-    assert await choices.both("T1", "C1") == (agent, Agent("das", "ag-all"))
-    assert await choices.both("T1", "C2") == (None, Agent("das", "ag-all"))
-    assert await choices.of("T2", "C1") is None
+    assert await choices.both("T1", "C1") == (agent, everywhere)
+    assert await choices.both("T1", "C2") == (None, everywhere)
+    assert await choices.both("T2", "C1") == (None, None)
+    assert await choices.anywhere("T1") == {agent, everywhere}
+    assert await choices.anywhere("T2") == frozenset()
     await choices.unset("T1", "C1")
     await choices.unset("T1", "C1")
-    assert await choices.of("T1", "C1") == Agent("das", "ag-all")
+    assert await choices.both("T1", "C1") == (None, everywhere)
     await choices.unset("T1", WORKSPACE)
-    assert await choices.of("T1", "C1") is None
+    assert await choices.both("T1", "C1") == (None, None)
 
 
 async def test_a_choice_that_is_looked_at_lives_on(redis: Redis) -> None:
     choices = Choices(redis)
     await choices.set("T1", "C1", Agent("rds"))
     await redis.pexpire(keys.choices("T1"), 60_000)
-    await choices.of("T1", "C9")
+    await choices.both("T1", "C9")
     assert await redis.pttl(keys.choices("T1")) > keys.CHOICES_LIFE - 60_000
 
 

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from bot.model.question import Question, Thread
 from bot.model.run import State
 from bot.store import keys
+from bot.store import wishes as wishes_module
 from bot.store.runs import Runs
 from bot.store.wishes import StopTarget, Wishes
 
@@ -140,3 +141,39 @@ async def test_opinions_are_kept_with_the_run_and_the_last_one_counts(redis: Red
     await wishes.comment(run_id, BEN, "the wrong table")
     record: Any = await redis.hgetall(keys.run(run_id))
     assert (record[f"rating:{BEN}"], record[f"comment:{BEN}"]) == ("dislike", "the wrong table")
+
+
+async def test_the_newest_thread_at_work_is_found_among_many(
+    redis: Redis, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wishes_module, "_LOOK", 2)
+    wishes = Wishes(redis)
+    threads = [Thread("T1", channel, f"{number}.0") for number in range(5) for channel in ("D1", "D12")]
+    assert await wishes.newest_at_work("T1", "D1", ANA) is None
+    accepted = {}
+    for number, thread in enumerate(threads):
+        done = await runs.accept(Question(thread, f"9.{number}", ANA, "T1", "why?", "dm"))
+        accepted[thread] = done.run_id
+        await redis.hset(keys.run(done.run_id), "accepted_at", str(100 - number))
+    first, *_, last = (thread for thread in threads if thread.channel == "D1")
+    # A follow-up makes an old thread the newest; what was asked last does not, when it is older by its time.
+    assert await wishes.newest_at_work("T1", "D1", ANA) == first
+    more = await runs.accept(Question(last, "9.99", ANA, "T1", "and now?", "dm"))
+    await redis.hset(keys.run(more.run_id), "accepted_at", "200")
+    assert await wishes.newest_at_work("T1", "D1", ANA) == last
+    assert await wishes.newest_at_work("T1", "D1", BEN) is None
+    await runs.stop(accepted[last], ANA)
+    assert await wishes.newest_at_work("T1", "D1", ANA) == first
+
+
+async def test_a_paused_run_is_answered_in_words_once(redis: Redis, runs: Runs) -> None:
+    (run_id,) = await queue(runs, ANA)
+    wishes = Wishes(redis)
+    assert await wishes.answer(run_id, BEN)
+    assert not await wishes.answer(run_id, ANA)
+    record = await redis.hgetall(keys.run(run_id))
+    assert record["decided_by"] == BEN and float(record["decided_at"]) > 1e9
+    resumed = Question(THREAD, "3.0", ANA, "T1", "yes", "resume", resumes=run_id)
+    assert (await runs.accept(resumed, decided_by=ANA)).verdict == "decided"
+    assert not await wishes.answer("feedfacefeedface", ANA)
+    assert not await redis.exists(keys.run("feedfacefeedface"))

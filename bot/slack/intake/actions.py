@@ -26,7 +26,7 @@ def register(app: AsyncApp, desk: Desk) -> None:
     """Listen for the buttons of a reply."""
 
     async def run_stop(body: dict[str, Any], action: dict[str, Any]) -> None:
-        await _stop(await click_on(body, str(action.get("value") or ""), desk), desk)
+        await _stop(await click_on(body, str(action.get("value") or ""), desk, asks=False), desk)
 
     async def run_again(body: dict[str, Any], action: dict[str, Any]) -> None:
         await _again(await click_on(body, str(action.get("value") or ""), desk), desk)
@@ -38,14 +38,14 @@ def register(app: AsyncApp, desk: Desk) -> None:
             click.tell("new_session")
 
     async def run_continue(body: dict[str, Any], action: dict[str, Any]) -> None:
-        click = await click_on(body, str(action.get("value") or ""), desk)
+        click = await click_on(body, str(action.get("value") or ""), desk, asks=False)
         if click:
             words = say("b_continue", click.run.question.language)
             click.say(await resuming.by_button(click.run, click.user, words, click.language, desk))
 
     async def run_answer(body: dict[str, Any], action: dict[str, Any]) -> None:
         run_id, _, number = str(action.get("value") or "").partition(":")
-        click = await click_on(body, run_id, desk)
+        click = await click_on(body, run_id, desk, asks=False)
         if click is None:
             return
         # The button shows only as much of an option as there is room for.
@@ -90,22 +90,24 @@ class Click:
             self._desk.notices.tell(thread.channel, self.user, line, thread.thread_ts, blocks)
 
 
-async def click_on(body: dict[str, Any], run_id: str, desk: Desk) -> Click | None:
-    """The click, or None after the clicker was told why not."""
+async def click_on(body: dict[str, Any], run_id: str, desk: Desk, *, asks: bool = True) -> Click | None:
+    """The click, or None after the clicker was told why not. `asks`: only for those who may ask."""
     user, channel = str(body["user"]["id"]), str((body.get("channel") or {}).get("id") or "")
     message, container = body.get("message") or {}, body.get("container") or {}
     thread_ts = str(message.get("thread_ts") or message.get("ts") or container.get("thread_ts") or "")
-    return await admitted(user, str(body["user"].get("team_id") or ""), channel, thread_ts, run_id, desk)
+    team = str(body["user"].get("team_id") or "")
+    return await admitted(user, team, channel, thread_ts, run_id, desk, asks=asks)
 
 
 async def admitted(
-    user: str, team: str, channel: str, thread_ts: str, run_id: str, desk: Desk
+    user: str, team: str, channel: str, thread_ts: str, run_id: str, desk: Desk, *, asks: bool = True
 ) -> Click | None:
-    """What somebody does to a run from a channel, or None after they were told why not."""
+    """What somebody does to a run from a channel, or None after they were told why not; see `click_on`."""
     run = await desk.runs.get(run_id)
     language = await (desk.people.language_for(user, run) if run else desk.people.language(user))
     # A click does not say whether its channel is shared: without a home team the clicker may be anybody.
-    if key := desk.access.refusal(Visit(user, team, channel, shared=not team)):
+    visit = Visit(user, team, channel, shared=not team)
+    if key := desk.access.refusal(visit) if asks else await desk.people.refusal_to_act(visit):
         desk.notices.tell(channel, user, say(key, language), thread_ts)
         return None
     if run is None or run.question.thread.channel != channel:

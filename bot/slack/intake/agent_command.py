@@ -11,6 +11,7 @@ from bot.slack.intake.agents import BadAgentError
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
 from bot.store.choices import WORKSPACE
+from bot.store.sessions import Agent
 
 logger = log.get(__name__)
 
@@ -58,9 +59,10 @@ async def _chosen(place: str, written: str, user: str, language: Language, desk:
         logger.info("agent chosen", place=place, agent="default", by=user)
         return say("agent_unset", language, where=where)
     try:
-        agent = agents.parse(written, language)
+        service, agent_id = agents.parse(written, language)
     except BadAgentError as error:
         return error.sentence
+    agent = Agent(service, agent_id) if agent_id else agents.of(service)
     await agents.choices.set(team, place, agent)
     logger.info("agent chosen", place=place, agent=f"{agent.backend} {agent.agent_id}".strip(), by=user)
     return say("agent_set", language, where=where, agent=agents.title(agent))

@@ -15,7 +15,7 @@ from redis import exceptions
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot import log, metrics
-from bot.model.question import Question, Thread, language_of
+from bot.model.question import Language, Question, Thread, has_words, language_of
 from bot.slack.access import Visit
 from bot.slack.intake import agent_command, usage_command
 from bot.slack.intake import text as spelling
@@ -24,13 +24,15 @@ from bot.slack.words import HELP, USAGE_ASK, USAGE_DIAGNOSE, say
 
 logger = log.get(__name__)
 
-_INSTANCE = re.compile(r"^[a-z]{1,8}-[a-z0-9][a-z0-9-]{2,63}$", re.I)
-"""Alibaba Cloud's instance ids: rm-…, pc-…, dds-…, r-… and so on."""
+_DIAGNOSIS = re.compile(r"([a-z]{1,8}-[a-z0-9][a-z0-9-]{2,63})(?:\s*[,:，：、]\s*|\s+|$)(.*)", re.I | re.S)
+"""One of Alibaba Cloud's instance ids (rm-…, pc-…, dds-…, r-… and so on), and what is wrong with it."""
 
 _ANSWER_SECONDS = 2.3
 """Longest time for an answer: Slack gives 3 s for an ack, and within them the person has to hear what went wrong."""
 _ACCEPT_SECONDS = 1.8
 """Longest wait for the store to take a question, of that time."""
+_LANGUAGE_SECONDS = 0.4
+"""Longest wait for the language of who asks, of what is left."""
 
 COMMANDS = (
     ("/das-diagnose", "<instance> [what is wrong]", "Diagnose a database instance with DAS Agent"),
@@ -74,13 +76,22 @@ def _in_time(answer: Answer, desk: Desk) -> Callable[..., Awaitable[None]]:
 async def _ask(command: dict[str, Any], desk: Desk) -> str:
     text = spelling.plain(str(command.get("text") or ""), desk.bot)
     service = _service(command)
-    return await _take(command, text, desk) if text else USAGE_ASK.format(service=service)
+    if not text:
+        return USAGE_ASK.format(service=service)
+    return await _take(command, text, await _language(text, command, desk), desk)
 
 
 async def _diagnose(command: dict[str, Any], desk: Desk) -> str:
     text = spelling.plain(str(command.get("text") or ""), desk.bot)
-    question, service = diagnosis(text), _service(command)
-    return await _take(command, question, desk) if question else USAGE_DIAGNOSE.format(service=service)
+    instance, wrong = diagnosis(text)
+    if not instance:
+        return USAGE_DIAGNOSE.format(service=_service(command))
+    language = await _language(wrong, command, desk)
+    if language == "zh":
+        question = f"诊断实例 {instance}：{wrong}" if wrong else f"诊断实例 {instance}"
+    else:
+        question = f"Diagnose {instance}: {wrong}" if wrong else f"Diagnose {instance}"
+    return await _take(command, question, language, desk)
 
 
 async def _help(command: dict[str, Any], desk: Desk) -> str:
@@ -92,17 +103,24 @@ def _service(command: dict[str, Any]) -> str:
     return str(command["command"]).lstrip("/").partition("-")[0]
 
 
-def diagnosis(text: str) -> str:
-    """The question behind `/das-diagnose <instance> [what is wrong]`, "" when no instance is named."""
-    instance, wrong = [*text.split(None, 1), "", ""][:2]
-    if not _INSTANCE.match(instance):
-        return ""
-    if language_of(wrong) == "zh":
-        return f"诊断实例 {instance}：{wrong}"
-    return f"Diagnose {instance}: {wrong}" if wrong else f"Diagnose {instance}"
+def diagnosis(text: str) -> tuple[str, str]:
+    """The instance of `/das-diagnose <instance> [what is wrong]`, and what is wrong; "" for what is not said."""
+    match = _DIAGNOSIS.fullmatch(text)
+    return (match[1], match[2]) if match else ("", "")
 
 
-async def _take(command: dict[str, Any], text: str, desk: Desk) -> str:
+async def _language(text: str, command: dict[str, Any], desk: Desk) -> Language:
+    """The language of what somebody wrote, else the one they have set in Slack."""
+    if has_words(text):
+        return language_of(text)
+    try:
+        async with asyncio.timeout(_LANGUAGE_SECONDS):
+            return await desk.people.language(str(command["user_id"]))
+    except TimeoutError:
+        return "en"
+
+
+async def _take(command: dict[str, Any], text: str, language: Language, desk: Desk) -> str:
     """Accept a command's question; returns the private line that answers the command, "" for none."""
     channel, user = str(command["channel_id"]), str(command["user_id"])
     visit = Visit(user, str(command.get("user_team") or command.get("team_id") or ""), channel)
@@ -115,6 +133,7 @@ async def _take(command: dict[str, Any], text: str, desk: Desk) -> str:
         surface="command",
         response_url=str(command.get("response_url") or ""),
         backend=_service(command),
+        answer_in=language,
     )
     if refused := await desk.objection(question, visit):
         metrics.QUESTIONS.labels(question.surface, "refused").inc()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot import log, metrics
-from bot.model.question import MAX_QUESTION, Language, Question, language_of
+from bot.model.question import MAX_QUESTION, Language, Question, has_words
 from bot.model.run import Run
 from bot.slack.access import Access, Visit
 from bot.slack.intake.agents import Catalogue
@@ -54,8 +54,10 @@ class Desk:
     resumes: bool
     many: int
 
-    async def take(self, question: Question, visit: Visit, *, event_id: str = "") -> None:
+    async def take(self, question: Question, visit: Visit, *, event_id: str = "") -> bool:
         """Accept a question from a message, or tell its author privately why not. Whoever calls acks afterwards.
+
+        Returns whether it was accepted just now.
 
         Raises:
             redis.RedisError: when it could not be written down; then it must not be acked.
@@ -71,10 +73,11 @@ class Desk:
                 metrics.QUESTIONS.labels(question.surface, "refused").inc()
                 logger.info("refused", channel=thread.channel, user=question.user, reason=refused)
                 self.tell(question, refused)
-            return
+            return False
         accepted = await self.runs.accept(question, event_id=event_id)
         if line := self.noted(question, accepted):
             self.tell(question, line)
+        return accepted.verdict == "accepted"
 
     def noted(self, question: Question, accepted: Accepted, language: Language | None = None) -> str:
         """Log what became of a question. The sentence that says there is no room, or not yet; "" when there is.
@@ -99,13 +102,19 @@ class Desk:
         place = "" if question.ts == thread.thread_ts else thread.thread_ts
         self.notices.tell(thread.channel, question.user, line, place)
 
+    async def in_a_language(self, question: Question) -> Question:
+        """The question, answered in the language its author has set in Slack where its text tells none."""
+        if question.answer_in or has_words(question.text):
+            return question
+        return replace(question, answer_in=await self.people.language(question.user))
+
     async def objection(self, question: Question, visit: Visit) -> str:
         """The sentence that refuses a question, or "" when it may be asked.
 
         Raises:
             redis.RedisError: when it cannot be told what was spent.
         """
-        language = language_of(question.text)
+        language = question.language
         if key := self.access.refusal(visit):
             return say(key, language)
         if not question.text:

@@ -12,13 +12,14 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.model.question import Question, Thread
+from bot.model.question import Language, Question, Thread
 from bot.slack.access import Visit
 from bot.slack.intake import resuming, stopping
 from bot.slack.intake import text as spelling
 from bot.slack.intake.agents import BadAgentError
 from bot.slack.intake.desk import Desk
 from bot.slack.words import say
+from bot.store.sessions import Agent
 
 _SUBTYPES = frozenset({"", "file_share", "thread_broadcast"})
 """Messages people write. All others are edits, deletions, joins, unfurls and the like."""
@@ -65,11 +66,11 @@ async def on_message(
     visit = Visit(user, _home_team(event), channel, _is_shared(body))
     question = Question(thread, ts, user, visit.user_team, spelling.plain(raw, desk.bot), surface)
     is_welcome = not desk.access.refusal(visit)
-    if is_welcome and spelling.is_stop(question.text):
+    if spelling.is_stop(question.text) and (is_welcome or not await desk.people.refusal_to_act(visit)):
         await stopping.by_word(question, desk)
         return
     paused = ""
-    if event.get("thread_ts") and (surface == "thread" or desk.resumes):
+    if event.get("thread_ts"):
         # A command's thread is ours from its root on, also while nobody has written that down yet.
         is_ours = event.get("parent_user_id") == desk.bot
         is_ours, paused = await _look(question, desk, sleep, is_ours=is_ours)
@@ -81,13 +82,17 @@ async def on_message(
         return
     # In a thread "use gh-ost" may be said to its agent: there only a mention makes it the wish for another.
     is_wish = surface == "mention" or not event.get("thread_ts")
-    if is_welcome and is_wish and not paused and (written := spelling.unknown_agent(question.text)):
+    is_wish = is_wish and not (paused and desk.resumes)
+    if is_welcome and is_wish and (written := spelling.unknown_agent(question.text)):
         await _move(question, written, desk)
         return
     event_id = str(body.get("event_id") or "")
-    if paused and desk.resumes and is_welcome and await resuming.by_message(question, paused, event_id, desk):
+    answered = await resuming.answered(question, paused, visit, desk) if paused else None
+    if answered and desk.resumes and await resuming.by_message(question, answered, event_id, desk):
         return
-    await desk.take(question, visit, event_id=event_id)
+    question = await desk.in_a_language(question)
+    if await desk.take(question, visit, event_id=event_id) and answered:
+        await resuming.in_words(question, answered, desk)
 
 
 async def _look(question: Question, desk: Desk, sleep: Sleep, *, is_ours: bool) -> tuple[bool, str]:
@@ -113,20 +118,35 @@ def _is_young(thread: Thread) -> bool:
 
 async def _move(question: Question, written: str, desk: Desk) -> None:
     """The thread asks another agent from now on, and says so."""
-    thread, language = question.thread, question.language
+    thread, agents = question.thread, desk.agents
+    language = await desk.people.language_of_word(question.text, question.user)
     try:
-        agent = desk.agents.parse(written, language)
+        agent = await _wanted(question, written, language, desk)
+        if await desk.sessions.agent_of(thread) == agent:
+            raise BadAgentError(say("moved_already", language, agent=agents.title(agent)))
     except BadAgentError as error:
         if await desk.runs.first_time(thread.team, thread.channel, question.ts):
             desk.tell(question, error.sentence)
         return
-    if await desk.sessions.agent_of(thread) == agent:
-        if await desk.runs.first_time(thread.team, thread.channel, question.ts):
-            desk.tell(question, say("moved_already", language, agent=desk.agents.title(agent)))
-        return
     if await desk.sessions.move(thread, agent, question.ts):
-        line = say("moved", language, user=question.user, agent=desk.agents.title(agent))
+        line = say("moved", language, user=question.user, agent=agents.title(agent))
         desk.notices.say(thread.channel, thread.thread_ts, line)
+
+
+async def _wanted(question: Question, written: str, language: Language, desk: Desk) -> Agent:
+    """The agent somebody wants for a thread. Everybody may choose the service; which of its agents, only admins, but
+    for those that are in use already.
+
+    Raises:
+        BadAgentError: when there is none of that name, or it is not theirs to choose.
+    """
+    agents = desk.agents
+    service, agent_id = agents.parse(written, language)
+    if not agent_id:
+        return await agents.of_service(service, question.thread)
+    if not (await agents.is_in_use(desk.team, agent_id) or await desk.people.is_admin(question.user)):
+        raise BadAgentError(say("not_admin", language))
+    return Agent(service, agent_id)
 
 
 def _is_from_a_person(event: dict[str, Any], body: dict[str, Any], desk: Desk) -> bool:

@@ -7,25 +7,42 @@ from typing import Any
 from bot.model.question import Question, Thread
 from bot.slack.access import Visit
 from bot.slack.intake.desk import Desk
+from bot.slack.reply.characters import shortened
+from bot.slack.reply.safe import mrkdwn
 from bot.slack.words import say
 from bot.store.wishes import Rank, StopTarget
+
+_NAMED_MOST = 80
+"""Characters of a question that tell which one it is."""
 
 
 async def by_word(question: Question, desk: Desk) -> None:
     """A message that says "stop": what the thread's current run was when it was written, or the author's own.
 
+    At the top of a direct message, where there is no thread to go by, it means the newest one at work there.
+
     Raises:
         redis.RedisError: when it could not be written down; then it must not be acked.
     """
-    user, addressed = question.user, question.surface != "thread"
-    target = await _target(question.thread, question.ts, user, desk, addressed=addressed)
-    if target.run_id:
-        await desk.stop(target.run_id, user)
-    elif target.is_news:
-        if target.owner:
-            desk.tell(question, say("not_yours", question.language, owner=target.owner))
-        else:
-            desk.tell(question, say("nothing_running", question.language))
+    user, thread = question.user, question.thread
+    is_top = question.surface == "dm" and question.ts == thread.thread_ts
+    if is_top:
+        thread = await desk.wishes.newest_at_work(thread.team, thread.channel, user) or thread
+    target = await _target(thread, question.ts, user, desk, addressed=question.surface != "thread")
+    stopping = await desk.stop(target.run_id, user) == "stopping" if target.run_id else False
+    if not target.is_news or (stopping and not is_top):
+        return
+    language = await desk.people.language_of_word(question.text, user)
+    if stopping:
+        run = await desk.runs.get(target.run_id)
+        text = mrkdwn(shortened(run.question.text, _NAMED_MOST)) if run else "…"
+        desk.tell(question, say("stopping", language, question=text))
+    elif target.owner:
+        desk.tell(question, say("not_yours", language, owner=target.owner))
+    elif target.run_id:
+        desk.tell(question, say("over", language))
+    else:
+        desk.tell(question, say("nothing_here" if is_top else "nothing_running", language))
 
 
 async def by_slack(event: dict[str, Any], visit: Visit, desk: Desk) -> None:

@@ -8,15 +8,17 @@ _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.S)
 _ADDRESSED = re.compile(r"\s*<(?:@[UW]|!subteam\^|!here\b|!channel\b|!everyone\b)")
 _STOP = re.compile(r"(?:stop|cancel|停|停止|取消)\s*[.!。！]?", re.I)
+_WISH = r"(?:请\s*)?(?:(?:use|switch\s+to)\s+|(?:切换到|切换至|切换为|改用|换成|使用)\s*)"
+_WISHED = r"\s*(?:智能体|来?回答)?吧?\s*[.!。！]?"
 _MOVE = re.compile(
-    r"(?:(?:use|switch\s+to)\s+|(?:切换到|切换至|切换为|改用|换成)\s*)"
+    _WISH + r"((?:das[\s_-]*agent(?:\s*\(legacy\))?|das-legacy|das)(?:\s+ag-\S+?)?"
     # A custom agent of RDS Copilot is believed to have a digit in its name: "use rds proxy" is a wish of another kind.
-    r"((?:das-legacy|das)(?:\s+ag-\S+?)?|rds(?:\s+(?=\S*\d)[\w-]+)?)\s*[.!。！]?",
+    r"|rds(?:[\s_-]*copilot)?(?:\s+(?=\S*\d)[a-z0-9_-]+)?)" + _WISHED,
     re.I,
 )
 _MISNAMED = re.compile(
-    # One word of ASCII, and an id if any. More words, or these, are said to an agent.
-    r"(?:use\s+|(?:切换到|改用)\s*)((?!(?:it|this|that|them|these|those|both)\b)[a-z][\w-]*(?:\s+ag-\S*?)?)\s*[.!。！]?",
+    # Only an id tells a name from what is said to an agent: "use gh-ost", "use rm-bp1abc".
+    _WISH + r"((?:[a-z][\w-]*\s+)?ag-\S*?)" + _WISHED,
     re.I | re.A,
 )
 _MARKUP = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
@@ -45,7 +47,7 @@ def wanted_agent(text: str) -> str:
 
 
 def unknown_agent(text: str) -> str:
-    """What somebody takes for an agent's name ("foo"), when the whole of what they wrote is the wish to ask that one.
+    """What somebody takes for an agent's name ("foo ag-abc"), when all they wrote is the wish to ask that one.
 
     For what `wanted_agent` does not know.
     """

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from bot.model.answer import Answer
 from bot.model.event import ApprovalAsked, InterruptRaised
 from bot.model.question import Language
+from bot.model.run import Run
 from bot.slack.reply import limits
 from bot.slack.reply.blocks import (
     Block,
@@ -44,6 +47,28 @@ def ask_blocks(answer: Answer, run_id: str, version: int, language: Language, co
     if answer.interrupt:
         return _interrupt(answer.interrupt, run_id, block_id, language)
     return []
+
+
+def decided(run: Run) -> str:
+    """Who let a run go on and when, in mrkdwn; each reader sees the time of their own place. "" when nobody had to."""
+    question = run.question
+    if not question.resumed_by:
+        return ""
+    at = int(run.accepted_at)
+    time_of_day = f"<!date^{at}^{{time}}|{time.strftime('%H:%M UTC', time.gmtime(at))}>"
+    return say("decided_by", question.language, by=question.resumed_by, at=time_of_day)
+
+
+def without_choice(blocks: list[Block], note: str) -> list[Block]:
+    """The blocks of a message without the buttons under what is asked; the line below them becomes `note`."""
+    kept: list[Block] = []
+    was_choice = False
+    for block in blocks:
+        is_choice = str(block.get("block_id", "")).startswith("ask-")
+        if not is_choice:
+            kept.append(context(note) if was_choice and block["type"] == "context" else block)
+        was_choice = is_choice
+    return kept
 
 
 def _approval(asked: ApprovalAsked, run_id: str, language: Language, console: str) -> list[Block]:

@@ -41,6 +41,7 @@ class Draft:
         language: what the bot itself says is in this one.
         backend: the service's name, for the footer.
         agent: an agent's id worth showing in the footer, else "".
+        decided: who let the answer go on and when, in mrkdwn; "" when it was never paused.
         rung: how simple the blocks are, 0 for the newest types; Slack's refusals are remembered by it.
         is_without_files: nothing can be attached, and no fold says so.
     """
@@ -53,6 +54,7 @@ class Draft:
         self.ending: Ending | None = None
         self.elapsed = 0.0
         self.agent = agent
+        self.decided = ""
         self.rung = 0
         self.is_without_files = False
         self._is_filed = False
@@ -141,7 +143,7 @@ class Draft:
 
     def frame(self) -> layout.Frame:
         """What stands around the text of every message."""
-        return layout.Frame(self._run_id, self.language, self._version, self._console)
+        return layout.Frame(self._run_id, self.language, self._version, self._console, self.decided)
 
     def attachments(self) -> list[File]:
         """What no message can hold of an answer that has ended, as files to put below it, made safe.

@@ -54,6 +54,9 @@ class Frame:
     """Goes into block ids: Slack wants new ones on every update."""
     console: str = CONSOLE
     """Where a person decides about a tool the agent asks for."""
+    decided: str = ""
+    """Who let a paused answer go on and when, in mrkdwn. Only the first message says so: what stands is changed without
+    a notification, and what is posted anew would ping them."""
 
     @property
     def reference(self) -> str:
@@ -65,7 +68,7 @@ def running(page: Page, frame: Frame, status: str) -> Payload:
     """A message of an answer that has not ended."""
     blocks: list[Block] = []
     if page.is_last:
-        blocks.append(context(f"{_HOURGLASS} {status}"))
+        blocks.append(context(_with_decision(f"{_HOURGLASS} {status}", page, frame)))
     blocks += page.folds
     blocks += _text(page, frame)
     if page.is_last:
@@ -90,7 +93,7 @@ def ended(page: Page, frame: Frame, ending: Ending, answer: Answer, footer: str)
     blocks += page.folds
     if documents := sources.line(answer.sources, frame.language):
         blocks.append(documents)
-    blocks.append(context(footer))
+    blocks.append(context(_with_decision(footer, page, frame)))
     if ending.state is State.ANSWERED:
         blocks.append(_feedback(frame))
     again = [] if ending.state is State.PAUSED else [_again(frame)]
@@ -237,8 +240,12 @@ def _text(page: Page, frame: Frame) -> list[Block]:
     if page.text.strip():
         blocks.append({"type": "markdown", "text": page.text})
     if not page.is_last:
-        blocks.append(context(say("continues", frame.language)))
+        blocks.append(context(_with_decision(say("continues", frame.language), page, frame)))
     return blocks
+
+
+def _with_decision(line: str, page: Page, frame: Frame) -> str:
+    return f"{line} · {frame.decided}" if frame.decided and page.number == 0 else line
 
 
 def _note(ending: Ending, frame: Frame) -> str:

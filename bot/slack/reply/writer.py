@@ -30,11 +30,12 @@ from bot.slack.client import (
     UncertainError,
 )
 from bot.slack.reply import layout
-from bot.slack.reply.asks import CONSOLE
+from bot.slack.reply.asks import CONSOLE, decided
 from bot.slack.reply.chunks import Piece
 from bot.slack.reply.draft import Draft
 from bot.slack.reply.freshness import Freshness
 from bot.slack.reply.line import Line
+from bot.slack.reply.messages import Messages
 from bot.slack.reply.record import PAUSE_SECONDS, Record
 from bot.slack.reply.stream import APPEND, UPDATE, Message, Streams
 from bot.slack.reply.surplus import Surplus
@@ -75,12 +76,13 @@ class SlackReply:
         self._began = clock()
         self._names = names
         self._draft = Draft(run.id, run.question.language, "", console=console)
+        self._draft.decided = decided(run)
         self._record = Record(run, save, clock, sleep)
         self._line = Line(client, run, self._record, sleep)
         self._freshness = Freshness(run.accepted_at, clock)
         self._streams = Streams(self._line, run, self._draft, self._freshness, clock, self._tell_time)
         self._surplus = Surplus(self._line, self._streams, self._record, self._update)
-        self._messages = [Message(ts) for ts in run.reply_ts]
+        self._messages = Messages(run, self._surplus)
         self._is_anew = False
         """Whether the end was posted anew, because Slack did not let a message be changed."""
         self._has_written = False
@@ -120,14 +122,14 @@ class SlackReply:
             except TimeoutError:
                 # A stream shows no seconds, but its time may have come.
                 is_free = self._line.budget.is_free(UPDATE, self._line.channel)
-                if not self._is_streaming and not is_free:
+                if not self._messages.is_streaming and not is_free:
                     continue
-                self._touch_last()
+                self._messages.touch_last()
             self._changed.clear()
             if not await self._write(self._urgency):
                 self._changed.set()
                 await self._sleep(PAUSE_SECONDS)
-            elif self._has_words:
+            elif self._messages.has_words:
                 await self._sleep(GAP_SECONDS)
 
     async def finish(self, answer: Answer, ending: Ending) -> None:
@@ -152,7 +154,7 @@ class SlackReply:
         # The answer was complete; at most its last message is yet to arrive.
         if last.leaving or self._run.posting or not self._messages:
             await self._insist_on(last.payload, last.ended)
-        await self._clear()
+        await self._clear_certainly()
         return Ending(last.ended)
 
     async def recover(self, ending: Ending) -> Ending:
@@ -170,7 +172,7 @@ class SlackReply:
         await self._record.keep(payload, ending.state, leaving=True)
         await self._insist_on(payload, ending.state)
         await self._record.keep(payload, ending.state)
-        await self._clear()
+        await self._clear_certainly()
         return ending
 
     async def restore(self) -> None:
@@ -365,18 +367,14 @@ class SlackReply:
             self._line.budget.join(UPDATE, self._run.id)
         # Its end, and without a stream its first words, are not to wait for others' text.
         self._line.budget.expect(UPDATE, self._run.id)
-        self._messages[number:] = [message]
-        self._run.reply_ts[number:] = [ts]
-        self._run.posting = False
+        self._messages.made(number, message)
 
     async def _begin_again(self, number: int) -> None:
         """Message `number` was deleted: what is to be said from there on is said again, below."""
         self._replaced += 1
-        rest = self._messages[number + 1 :]
-        del self._messages[number:]
-        del self._run.reply_ts[number:]
-        for message in rest:
-            await self._line.remove(message.ts)
+        self._messages.drop(number)
+        await self._set_aside(number, spare=False)
+        await self._clear()
 
     # -- what the answer no longer needs ---------------------------------------------------------------
 
@@ -387,24 +385,15 @@ class SlackReply:
 
     async def _set_aside(self, number: int, *, spare: bool) -> None:
         """The messages from `number` on are not the answer's any more; see `Surplus`."""
-        aside = self._part_from(number, spare=spare)
+        aside = self._messages.part_from(number, spare=spare)
         await self._keep(self._payload(max(0, number - 1)), leaving=True)
         for message in aside:
             await self._streams.part(message)
 
-    def _part_from(self, number: int, *, spare: bool) -> list[Message]:
-        aside = self._messages[number:]
-        del self._messages[number:], self._run.reply_ts[number:]
-        self._surplus.add(aside, spare=spare)
-        return aside
-
     async def _take_back(self) -> bool:
         """Go on in a message that had been set aside, if there is one."""
-        message = self._surplus.take()
-        if message is None:
+        if not self._messages.take_back():
             return False
-        self._messages.append(message)
-        self._run.reply_ts.append(message.ts)
         await self._keep(self._payload(len(self._messages) - 1), leaving=True)
         return True
 
@@ -417,6 +406,10 @@ class SlackReply:
             return False
         return True
 
+    async def _clear_certainly(self) -> None:
+        while not await self._clear():
+            await self._sleep(PAUSE_SECONDS)
+
     # -- simpler, and for good -------------------------------------------------------------------------
 
     async def _insist_on(self, payload: layout.Payload, ended: State | None = None) -> None:
@@ -425,7 +418,7 @@ class SlackReply:
         With `ended`, the final state it shows, it is posted anew where the message cannot be changed.
         """
         rungs = [lambda: payload, lambda: layout.plain(payload), lambda: layout.text_only(payload)]
-        self._touch_last()  # This reply may have written itself, before the run failed.
+        self._messages.touch_last()  # This reply may have written itself, before the run failed.
         while True:
             try:
                 await self._write_last(rungs[0])
@@ -445,7 +438,7 @@ class SlackReply:
                     break
                 logger.warning("message not changed", run=self._run.reference, reason=str(error))
                 self._is_anew = True
-                self._part_from(len(self._messages) - 1, spare=False)
+                self._messages.part_from(len(self._messages) - 1, spare=False)
                 self._run.posting = True
                 await self._record.keep(payload, ended, leaving=True)
         self._line.budget.forget(self._run.id)
@@ -489,7 +482,7 @@ class SlackReply:
         """First words, and a tool that changed, go before more text. Asked of all who wait whenever one is served."""
         if self._draft.ending is not None:
             return Priority.FINAL
-        if not self._has_words and self._draft.answer.has_text:
+        if not self._messages.has_words and self._draft.answer.has_text:
             return Priority.FIRST_WORDS
         return Priority.TOOL if self._tools != self._told else Priority.TEXT
 
@@ -498,22 +491,6 @@ class SlackReply:
         """Grows whenever a tool or a sub-agent begins, or fails. That one is done is told with the words it led to."""
         answer = self._draft.answer
         return answer.failures + len(answer.calls) + len(answer.steps)
-
-    @property
-    def _has_words(self) -> bool:
-        # Most replies are one message, for which `any` takes three times as long.
-        for message in self._messages:  # noqa: SIM110
-            if message.has_words:
-                return True
-        return False
-
-    @property
-    def _is_streaming(self) -> bool:
-        return bool(self._messages) and self._messages[-1].stream is not None
-
-    def _touch_last(self) -> None:
-        if self._messages:
-            self._messages[-1].shown = None
 
     def _tell_time(self) -> None:
         if self._draft.ending is None:
