@@ -54,7 +54,7 @@ QUESTIONS = Counter(
 )
 INTAKE_FAILURES = Counter(
     "das_bot_intake_failures",
-    "Deliveries of Slack that were not acked, so that it delivers them again.",
+    "Deliveries of Slack that could not be taken in. It delivers them again, but for commands, whose authors are told.",
     registry=REGISTRY,
 )
 RUNS = Counter(
