@@ -109,7 +109,7 @@ RECOVERIES = Counter(
 UPSTREAM_CALLS = Counter(
     "das_bot_upstream_calls",
     "Requests to Alibaba Cloud, by action and result: the HTTP status, for a stream that of its end; why there is none "
-    "(Connect, Cut, Silence, …); RunError: the service told of a failure in its stream; Left: we hung up, after a stop.",
+    "(Connect, Cut, Silence, …); RunError: told in the stream; Left: we hung up, after a stop.",
     ["action", "result"],
     registry=REGISTRY,
 )
