@@ -382,6 +382,7 @@ async def test_while_slack_does_not_answer_what_is_to_go_stays_noted() -> None:
     with pytest.raises(UncertainError):
         await reply._surplus.clear(reply._draft.frame())
     assert len(json.loads(run.shown)["surplus"]) == 2
+    slack.faults[DELETE].extend([Fault("internal_error")] * 20)
     await slack.reply(run).recover(INTERRUPTED)
     (message,) = slack.shown(run)
     assert not live_parts(message) and "surplus" not in json.loads(run.shown)
