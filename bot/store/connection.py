@@ -8,7 +8,7 @@ import ssl
 from typing import Any
 
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
@@ -17,6 +17,7 @@ from bot import log
 from bot.settings import Settings, SettingsError
 from bot.store import embedded, keys
 from bot.store.address import Address, parse
+from bot.store.pool import FairPool
 from bot.store.primary import PROTOCOL, Primary, SentinelRefusesError
 
 logger = log.get(__name__)
@@ -126,14 +127,14 @@ def _client(address: Address, retry: Retry) -> Redis:
         place = {"connection_class": _Plain if address.tls is None else _Tls, "host": host, "port": port}
     if address.kind != "server":
         place["primary"] = Primary(address)
-    pool = BlockingConnectionPool(
+    pool = FairPool(
         **place,
         **(address.tls or {}),
         **address.login,
         db=address.db,
         protocol=PROTOCOL,
         max_connections=_CONNECTIONS,
-        timeout=_FREE_WITHIN,
+        longest_wait=_FREE_WITHIN,
         decode_responses=True,
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
