@@ -192,8 +192,15 @@ async def test_a_choice_of_a_service_that_is_gone_says_so(make_house: Any) -> No
     house = await make_house()
     await house.start()
     await Choices(house.redis).set("T0DEMO00001", OPS, Agent("rds"))
-    assert "`rds` is not set up here." in await say(house, ANA, "")
+    told = await say(house, ANA, "")
+    assert told.startswith("*DAS Agent* answers new threads here: nobody has chosen another.")
+    assert "`rds` is not set up here." in told
     assert (await asked_of(house, OPS))["service"] == "das"
+    await Choices(house.redis).set("T0DEMO00001", "workspace", Agent("das", "ag-all"))
+    assert (await say(house, ANA, "")).startswith(
+        "*DAS Agent `ag-all`* answers new threads here: chosen for the"
+    )
+    assert (await asked_of(house, OPS))["agent"] == "ag-all"
 
 
 async def test_a_word_moves_a_thread_once_and_visibly(make_house: Any) -> None:

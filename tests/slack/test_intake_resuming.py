@@ -205,7 +205,7 @@ async def test_what_never_went_on_may_be_asked_again_only_by_those_who_decide(ma
     assert (await house.private_line(ANA, OPS)).text == f"Only <@{WANG}> can let this go on."
     await press(house, WANG, reply, "run_again", resumed)
     *_, third = await house.taken(3)
-    assert (third["surface"], third["resumes"]) == ("again", run_id)
+    assert (third["surface"], third["resumes"], third["resumed_by"]) == ("again", run_id, WANG)
 
 
 async def test_a_change_that_was_approved_in_the_console_is_carried_out(make_house: Any) -> None:

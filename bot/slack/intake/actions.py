@@ -139,7 +139,14 @@ async def _again(click: Click | None, desk: Desk) -> None:
         click.say(resuming.not_approver(run, click.language, desk))
         return
     # One run is asked again once; what comes of it has a button of its own. So a double click is one question.
-    question = replace(asked, ts=f"again-{run.id}", user=click.user, user_team=click.team, surface="again")
+    question = replace(
+        asked,
+        ts=f"again-{run.id}",
+        user=click.user,
+        user_team=click.team,
+        surface="again",
+        resumed_by=click.user if asked.resumes else "",
+    )
     if spent := await desk.spent(question, click.language):
         metrics.QUESTIONS.labels(question.surface, "refused").inc()
         click.say(spent)

@@ -42,11 +42,11 @@ async def _shown(channel: str, language: Language, desk: Desk) -> str:
     """What answers here, and why."""
     agents = desk.agents
     of_channel, of_workspace = await agents.choices.both(desk.team, channel)
-    agent = of_channel or of_workspace or agents.default
-    why = "why_channel" if of_channel else "why_workspace" if of_workspace else "why_default"
+    chosen = [("why_channel", of_channel), ("why_workspace", of_workspace), ("why_default", agents.default)]
+    gone = [agent.backend for _, agent in chosen if agent and agent.backend not in agents.names]
+    why, agent = next((why, agent) for why, agent in chosen if agent and agent.backend in agents.names)
     lines = [say("agent_here", language, agent=agents.title(agent), why=say(why, language))]
-    if agent.backend not in agents.names:
-        lines.append(say("agent_absent", language, service=agent.backend))
+    lines += [say("agent_absent", language, service=service) for service in dict.fromkeys(gone)]
     return "\n".join([*lines, say("agent_how", language)])
 
 
