@@ -225,7 +225,7 @@ async def test_a_reply_deleted_again_and_again_is_given_up(desk: Desk) -> None:
     desk.workspace.fail_next("chat.update", 50, error="message_not_found")
     for n in range(12):
         reply.show(answer_of(f"{n}\n"), WORKING)
-        reply._touch_last()
+        reply._messages.touch_last()
         await reply._write(reply._urgency)
     assert len(desk.workspace.calls_of("chat.postMessage")) <= 5
     await reply.finish(answer_of("The end."), DONE)

@@ -154,7 +154,7 @@ class SlackReply:
         # The answer was complete; at most its last message is yet to arrive.
         if last.leaving or self._run.posting or not self._messages:
             await self._insist_on(last.payload, last.ended)
-        await self._clear_certainly()
+        await self._clear()
         return Ending(last.ended)
 
     async def recover(self, ending: Ending) -> Ending:
@@ -172,7 +172,7 @@ class SlackReply:
         await self._record.keep(payload, ending.state, leaving=True)
         await self._insist_on(payload, ending.state)
         await self._record.keep(payload, ending.state)
-        await self._clear_certainly()
+        await self._clear()
         return ending
 
     async def restore(self) -> None:
@@ -197,8 +197,8 @@ class SlackReply:
         number = 0
         self._draft.take_in()
         # An answer of which nothing has come yet says nothing about what a dead worker wrote.
-        if self._draft.ending or self._draft.answer.has_text:
-            await self._shorten()
+        if len(self._messages) > self._draft.count and (self._draft.ending or self._draft.answer.has_text):
+            await self._set_aside(self._draft.count, spare=True)
         while number < self._draft.count:
             try:
                 if not await self._show(number, priority):
@@ -213,15 +213,17 @@ class SlackReply:
                 await self._begin_again(number)
                 continue
             except (RefusedBlocksError, TooBigError) as error:
-                if not await self._step_down(error):
-                    self._refuse(error)
-                    return True
-                continue
+                if await self._step_down(error):
+                    continue
+                self._refuse(error)
+                return True
             except SlackError as error:
                 self._refuse(error)
                 return True
             number += 1
-        return self._draft.ending is None or await self._clear()
+        if self._draft.ending:
+            await self._clear()
+        return True
 
     async def _show(self, number: int, priority: Urgency) -> bool:
         """Make message `number`, or bring it up to date. False: until the run has ended nothing may follow."""
@@ -378,11 +380,6 @@ class SlackReply:
 
     # -- what the answer no longer needs ---------------------------------------------------------------
 
-    async def _shorten(self) -> None:
-        """The answer shrank: some messages are not its own any more."""
-        if len(self._messages) > self._draft.count:
-            await self._set_aside(self._draft.count, spare=True)
-
     async def _set_aside(self, number: int, *, spare: bool) -> None:
         """The messages from `number` on are not the answer's any more; see `Surplus`."""
         aside = self._messages.part_from(number, spare=spare)
@@ -397,18 +394,14 @@ class SlackReply:
         await self._keep(self._payload(len(self._messages) - 1), leaving=True)
         return True
 
-    async def _clear(self) -> bool:
-        """Take away what was set aside. False: Slack did not answer, look again."""
-        try:
-            await self._surplus.clear(self._draft.frame())
-        except UncertainError as error:
-            logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
-            return False
-        return True
-
-    async def _clear_certainly(self) -> None:
-        while not await self._clear():
-            await self._sleep(PAUSE_SECONDS)
+    async def _clear(self) -> None:
+        """Take away what was set aside, however long Slack is away."""
+        while True:
+            try:
+                return await self._surplus.clear(self._draft.frame())
+            except UncertainError as error:
+                logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
+                await self._sleep(PAUSE_SECONDS)
 
     # -- simpler, and for good -------------------------------------------------------------------------
 
