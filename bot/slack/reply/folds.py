@@ -30,6 +30,8 @@ _API_KEYS = ("api", "Api", "action", "Action", "api_name", "agent")
 """Arguments that name what a general tool such as das_api was asked to call."""
 _NAME_MOST = 120
 """Characters of a tool's or a sub-agent's name."""
+_STEP_CALLS = limits.CHILDREN - 2
+"""Calls of a sub-agent that its fold shows; beside them it has one line for each other, and what it came back with."""
 _REASON_MOST = 150
 """Characters of why a call failed that has no fold of its own."""
 
@@ -92,6 +94,8 @@ class Folds:
         shown = items[max(0, len(items) - min(limits.SHOWN_CALLS, most - 2)) :]
         folds: list[_Drawn] = []
         for each in previews:
+            if each > previews[-1] and sum(_least(answer, item, each) for item in shown) > room:
+                continue  # Drawing it to see that takes milliseconds for each call.
             first = self._thoughts(*thoughts, each)
             folds = [self._fold(answer, item, each) for item in shown]
             left = room - size(first) - sum(fold.size for fold in folds)
@@ -169,7 +173,7 @@ class Folds:
             mark = "–"
         took = _took(step, self._language)
         children: list[Block] = []
-        for call in calls[: limits.CHILDREN - 2]:
+        for call in calls[:_STEP_CALLS]:
             heading = bold(shortened(call_title(call, self._language), limits.TITLE) + "\n")
             children.append(rich([heading, *self._details(call, most // 2)]))
         if len(calls) > len(children):
@@ -261,6 +265,15 @@ class Folds:
 
 def _calls(answer: Answer, item: ToolCall | Step) -> list[ToolCall]:
     return answer.calls_of(item) if isinstance(item, Step) else [item]
+
+
+def _least(answer: Answer, item: ToolCall | Step, most: int) -> int:
+    """About how much of a payload an item's previews take at least."""
+    if isinstance(item, Step):
+        calls, most = answer.calls_of(item)[:_STEP_CALLS], most // 2
+    else:
+        calls = [item]
+    return sum(min(len(call.arguments), most) + min(len(call.result), most) for call in calls)
 
 
 def _failed_first(calls: list[ToolCall]) -> list[ToolCall]:
