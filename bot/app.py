@@ -28,6 +28,7 @@ from bot.settings import Settings, SettingsError
 from bot.slack import app as slack_app
 from bot.slack import server
 from bot.slack.access import Access
+from bot.slack.allowance import Allowance
 from bot.slack.budget import Budget
 from bot.slack.client import SlackClient
 from bot.slack.intake.agents import Catalogue
@@ -204,6 +205,14 @@ class _Ground:
     agents: Agents
 
     @property
+    def daily(self) -> Daily:
+        """What may be spent a day."""
+        settings = self.settings
+        return Daily(
+            settings.daily_budget_workspace, settings.daily_budget_channel, settings.daily_budget_person
+        )
+
+    @property
     def names(self) -> dict[str, str]:
         """The services' names, by key."""
         return {key: backend.name for key, backend in self.backends.items()}
@@ -265,6 +274,11 @@ def _worker(ground: _Ground) -> Worker:
         timezone = person.timezone if person else ""
         return Asker(person.locale if person else "", timezone or settings.timezone)
 
+    allowance = Allowance(ground.usage, ground.daily)
+
+    async def spent(run: Run) -> str:
+        return await allowance.spent(run.question, run.question.language)
+
     parts = Parts(
         ground.backends,
         ground.sessions,
@@ -278,6 +292,7 @@ def _worker(ground: _Ground) -> Worker:
         ),
         max_age=settings.question_max_age_minutes * 60,
         resumes=settings.das_resume,
+        spent=spent if ground.daily else None,
     )
     platform = SlackPlatform(
         ground.client, ground.notices, ground.names, ground.access, console=settings.rds_console_url
@@ -317,9 +332,7 @@ def _desk(ground: _Ground, worker: Worker) -> Desk:
         notices=ground.notices,
         stop=stop_run,
         rate=rate,
-        daily=Daily(
-            settings.daily_budget_workspace, settings.daily_budget_channel, settings.daily_budget_person
-        ),
+        daily=ground.daily,
         resumes=settings.das_resume,
         many=settings.max_runs,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from redis import RedisError
@@ -17,7 +19,9 @@ from bot.relay import endings
 from bot.relay.parts import Parts
 from bot.relay.reply import Reply, Save
 from bot.relay.slot import held
+from bot.store.runs import LeaseLostError
 from bot.store.sessions import Agent, MovedError, Session
+from bot.store.slots import Kind
 from bot.upstream.backend import SAME_TIME, Ask, Backend, Followed, Resume
 from bot.upstream.errors import LOST, UpstreamError
 
@@ -29,6 +33,14 @@ BUSY_SECONDS, BUSY_MOST = 4.0, 60.0
 
 class StaleError(Exception):
     """The question waited too long; it was not asked."""
+
+
+class SpentError(Exception):
+    """A daily budget was used up while the question waited; it was not asked. Its text is the sentence that says so."""
+
+
+class UnshownError(Exception):
+    """Nothing of an answer can be shown where the question was asked; it was not asked."""
 
 
 class LostError(Exception):
@@ -105,7 +117,7 @@ class Asking:
                 run.waits_since = parts.wall()
                 await self._save()
 
-        async with held(parts.slots, kind, run, waiting):
+        async with self._slot(kind, waiting):
             try:
                 await self._ask_until_begun(backend)
             except UpstreamError as error:
@@ -116,6 +128,27 @@ class Asking:
             # It said so only in its stream, which nobody asks for again: the next question begins a new one.
             await parts.sessions.forget(run.question.thread)
         await self._adopt()
+
+    @asynccontextmanager
+    async def _slot(
+        self, kind: Kind, waiting: Callable[[int], Awaitable[None]], *, seize: bool = False
+    ) -> AsyncIterator[None]:
+        """Hold a slot; see `held`. Where there are budgets the cost is summed up before the next run gets the slot."""
+        async with held(self._parts.slots, kind, self.run, waiting, seize=seize):
+            try:
+                yield
+            finally:
+                if self._parts.spent and self.run.may_have_begun:
+                    await self._count()
+
+    async def _count(self) -> None:
+        run = self.run
+        endings.note_cost(self.answer, run, self.carried)
+        try:
+            await self._save()  # Nothing is counted for a run that another worker has by now.
+            await self._parts.count(run)
+        except (RedisError, OSError, LeaseLostError) as error:
+            logger.warning("cost not summed up before the run's end", run=run.reference, reason=str(error))
 
     async def _bind(self) -> Session:
         """The agent and the session to ask: the thread's, and a new thread gets the agent chosen for it.
@@ -145,6 +178,9 @@ class Asking:
         run, parts = self.run, self._parts
         question = await self._question()
         while True:
+            # Others may have used up what was left when the question came in. What is decided already goes on.
+            if parts.spent and not run.question.resumes and (sentence := await parts.spent(run)):
+                raise SpentError(sentence)
             # Written down before the request leaves: after a crash nobody asks again.
             run.asks += 1
             run.asked_at = parts.wall()
@@ -267,7 +303,7 @@ class Asking:
         self.is_fetching = True
         self._reply.show(self.answer, Progress("working"))
         logger.info("fetching the answer of a dead worker", run=run.reference, session=run.session_id)
-        async with held(parts.slots, parts.limits.kind(agent), run, _seized, seize=True):
+        async with self._slot(parts.limits.kind(agent), _seized, seize=True):
             await self._fetch(LostError())
         await self._adopt()
 

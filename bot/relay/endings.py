@@ -41,6 +41,16 @@ def stale(run: Run, parts: Parts) -> Ending:
     return Ending(State.FAILED, parts.sentences.say("stale", run.question.language, minutes=minutes))
 
 
+def unshown(run: Run, parts: Parts) -> Ending:
+    """Nothing can be shown where it was asked. What nobody can read is not asked."""
+    words = "unshown" if run.may_have_begun else "unasked"
+    channel = run.question.thread.channel
+    return Ending(
+        State.FAILED,
+        parts.sentences.say(words, run.question.language, channel=channel, reference=run.reference),
+    )
+
+
 def told(answer: Answer, run: Run, parts: Parts, *, forgotten: bool) -> Ending:
     """The stream ended by itself: what it said. `forgotten`: it was asked anew, without what was said before."""
     if answer.error:
@@ -73,6 +83,11 @@ def failed(error: UpstreamError, run: Run, parts: Parts) -> Ending:
     return Ending(State.FAILED, parts.sentences.explain(error, run.question.language))
 
 
+def spent(sentence: str) -> Ending:
+    """A daily budget was used up when its turn came: it was not asked."""
+    return Ending(State.FAILED, sentence)
+
+
 def with_cost(ending: Ending, answer: Answer, run: Run, carried: int) -> Ending:
     """The ending with what it cost, which is noted in the run as well: the service's figure, or an estimate.
 
@@ -80,9 +95,14 @@ def with_cost(ending: Ending, answer: Answer, run: Run, carried: int) -> Ending:
     """
     if not run.may_have_begun:
         return ending
+    note_cost(answer, run, carried)
+    shown = run.spent_before + run.characters
+    return replace(ending, characters=shown, estimated=run.estimated or run.estimated_before)
+
+
+def note_cost(answer: Answer, run: Run, carried: int) -> None:
+    """Note in the run what it has cost so far: the service's figure, or an estimate. See `with_cost`."""
     said = answer.usage.characters if answer.usage else None
     run.estimated = said is None
     # The services count what goes in and what comes out, tools' results not among it.
     run.characters = len(run.question.text) + len(answer.text) - carried if said is None else said
-    shown = run.spent_before + run.characters
-    return replace(ending, characters=shown, estimated=run.estimated or run.estimated_before)

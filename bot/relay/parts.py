@@ -52,7 +52,8 @@ class Parts:
         backends: the services by key.
         choose: who answers a question in a thread that is new.
         asker: what the platform knows of who asked a run's question.
-        count: adds a run that has ended to what people used.
+        count: adds what a run has cost so far to what people used; what was added before is not added again.
+        spent: the sentence for a daily budget that has nothing left for a run, "" while it has; None without budgets.
         max_age: seconds after which a question that was never asked is closed instead.
         resumes: whether the answer to an interrupt is sent as such; else it is a question like any other.
         clock, wall: for durations and for dates, both in seconds. sleep, jitter: to wait, and a number in [0, 1).
@@ -68,6 +69,7 @@ class Parts:
     limits: Limits = field(default_factory=Limits)
     max_age: float = 3600.0
     resumes: bool = False
+    spent: Callable[[Run], Awaitable[str]] | None = None
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -15,7 +15,7 @@ from bot.model import record
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run, State
 from bot.relay import endings
-from bot.relay.asking import Asking, LostError, StaleError
+from bot.relay.asking import Asking, LostError, SpentError, StaleError
 from bot.relay.parts import Parts
 from bot.relay.reply import Reply, Save
 from bot.store.runs import LeaseLostError
@@ -152,6 +152,8 @@ def _ending(work: Asking, error: BaseException | None, parts: Parts) -> Ending:
             return endings.failed(error, work.run, parts)
         case StaleError():
             return endings.stale(work.run, parts)
+        case SpentError():
+            return endings.spent(str(error))
         case LostError():
             return endings.interrupted(work.run, parts)
     raise error

@@ -25,6 +25,7 @@ from bot.store.connection import connect
 from bot.store.runs import Lease, Runs
 from bot.store.sessions import Agent, Sessions
 from bot.store.slots import Slots
+from bot.store.usage import Daily, Usage
 from bot.upstream.backend import Ask, Others
 from bot.upstream.errors import UpstreamError
 
@@ -245,6 +246,9 @@ class Stage:
         self.world, self.backend, self.followed = World(), HandLedBackend(), FollowedBackend()
         self.counted: list[tuple[str, int, bool]] = []
         self.resumes = False
+        self.usage: Usage | None = None
+        """Where what was counted is summed up as well."""
+        self.daily = Daily()
         self.runs = Runs(redis, keys.Lives(), "intake")
         self.now = 1_000_000.0
         self.limit = 1
@@ -280,6 +284,14 @@ class Stage:
 
         async def count(run: Run) -> None:
             self.counted.append((run.question.text, run.characters, run.estimated))
+            if self.usage:
+                await self.usage.count(run)
+
+        async def spent(run: Run) -> str:
+            assert self.usage
+            thread = run.question.thread
+            accounts = await self.usage.accounts(thread.team, thread.channel, "U1", self.daily)
+            return "spent" if any(account.is_used_up for account in accounts) else ""
 
         async def no_pause(seconds: float) -> None:
             self.pauses.append(seconds)
@@ -297,6 +309,7 @@ class Stage:
             count,
             Limits({"das": self.limit, "rds": self.limit}, self.agents),
             resumes=self.resumes,
+            spent=spent if self.daily else None,
             wall=wall,
             sleep=no_pause,
             jitter=lambda: 0.5,

@@ -122,6 +122,21 @@ async def test_a_used_up_budget_also_holds_for_asking_again_but_lets_people_stop
     await house.taken(1)
 
 
+async def test_questions_asked_at_once_do_not_overrun_a_budget(
+    make_house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.relay.slot.LOOK_SECONDS", 0.005)
+    house = await make_house()
+    await house.start(daily_budget_person=1_000)
+    asked = [house.workspace.say(ANA, OPS, f"{QUESTION} ({number})") for number in range(6)]
+    runs = await house.ended(6)
+    assert sorted(run["state"] for run in runs) == ["answered"] + ["failed"] * 5
+    replies = [await house.answer(OPS, ts) for ts in asked]
+    refused = [reply for reply in replies if "You have used up what you may spend today" in reply.text]
+    assert len(refused) == 5 and all("run_again" in str(reply.blocks) for reply in refused)
+    assert not [run for run in runs if run["state"] == "failed" and "asks" in run]
+
+
 async def test_people_see_their_own_and_the_channels_part(make_house: Any) -> None:
     house = await make_house()
     await house.start(daily_budget_person=5_000, daily_budget_workspace=20_000, timezone="Asia/Shanghai")

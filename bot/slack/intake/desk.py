@@ -9,13 +9,14 @@ from bot import log, metrics
 from bot.model.question import MAX_QUESTION, Language, Question, has_words
 from bot.model.run import Run
 from bot.slack.access import Access, Visit
+from bot.slack.allowance import Allowance
 from bot.slack.intake.agents import Catalogue
 from bot.slack.notices import Notices
 from bot.slack.people import People
 from bot.slack.words import say
 from bot.store.runs import MOST_WAITING, Accepted, Runs
 from bot.store.sessions import Sessions
-from bot.store.usage import Account, Daily, Usage
+from bot.store.usage import Daily, Usage
 from bot.store.wishes import Wishes
 
 logger = log.get(__name__)
@@ -127,19 +128,4 @@ class Desk:
 
     async def spent(self, question: Question, language: Language) -> str:
         """The sentence for a daily budget that is used up, "" while something is left of each."""
-        if not self.daily:
-            return ""
-        thread = question.thread
-        accounts = await self.usage.accounts(thread.team, thread.channel, question.user, self.daily)
-        empty = next((account for account in accounts if account.is_used_up), None)
-        return self.used_up(empty, language) if empty else ""
-
-    def used_up(self, account: Account, language: Language) -> str:
-        """Says that a budget is used up, and when it renews."""
-        return say(
-            f"spent_{account.whose}",
-            language,
-            spent=f"{account.spent:,}",
-            limit=f"{account.limit:,}",
-            renews=f"{self.usage.renewal:%Y-%m-%d %H:%M} ({self.usage.zone})",
-        )
+        return await Allowance(self.usage, self.daily).spent(question, language)
