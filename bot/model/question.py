@@ -12,7 +12,7 @@ MAX_QUESTION = 32_000
 """Characters the service takes in one question (facts of DAS Chat)."""
 
 _CJK = re.compile(r"[㐀-鿿豈-﫿]")
-_WORD = re.compile(r"(?<![^\s,.:;!?()'\"])[A-Za-z]{2,}(?![^\s,.:;!?()'\"])")
+_WORD = re.compile(r"(?<![^\s('\"])[A-Za-z]{2,}(?=[.,:;!?)'\"]*(?:\s|$))")
 """A word of English. What hangs together with digits or signs is an instance's id, an address or a path."""
 
 

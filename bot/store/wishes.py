@@ -79,16 +79,23 @@ class Wishes:
                 break
             after = f"({entries[-1][0]}"
         prefix = Thread(team, channel, "").key
-        newest, newest_at = None, 0.0
-        for name in dict.fromkeys(name for name in names if name.startswith(prefix)):
-            runs = await self._redis.lrange(keys.queue(name), 0, -1)
-            if not runs:
-                continue
-            owner, stop_by = await self._redis.hmget(keys.run(str(runs[0])), ["user", "stop_by"])
-            accepted_at = float(await self._redis.hget(keys.run(str(runs[-1])), "accepted_at") or 0)
-            if owner == user and not stop_by and accepted_at > newest_at:
-                newest, newest_at = Thread.from_key(name), accepted_at
-        return newest
+        here = [name for name in dict.fromkeys(names) if name.startswith(prefix)]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in here:
+                pipe.lindex(keys.queue(name), 0)
+                pipe.lindex(keys.queue(name), -1)
+            runs = await pipe.execute()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for run_id in runs:
+                pipe.hmget(keys.run(run_id or ""), ["user", "stop_by", "accepted_at"])
+            records = await pipe.execute()
+        found = zip(here, records[::2], records[1::2], strict=True)
+        own = [
+            (float(last[2] or 0), name)
+            for name, current, last in found
+            if current[0] == user and not current[1]
+        ]
+        return Thread.from_key(max(own)[1]) if own else None
 
     async def answer(self, run_id: str, user: str) -> bool:
         """A paused run is answered with a question of its own, so that nobody decides it any more. False: somebody

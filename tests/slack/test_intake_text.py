@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.model.question import has_words
 from bot.slack.intake import text
+from bot.slack.intake.commands import diagnosis
 
 BOT = "U0DASBOT01"
 
@@ -55,7 +57,17 @@ def test_no_text_breaks_it(stored: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["<@U1|", "<@U0ANA00001> ", "```", "`", "<", "<!subteam^S1|", "<http://x|", "&lt;"]
+    "piece",
+    [
+        *("<@U1|", "<@U0ANA00001> ", "```", "`", "<", "<!subteam^S1|", "<http://x|", "&lt;"),
+        *(
+            "use rds" + " " * 39_980 + "x",
+            "use das ag-" + "x" * 39_980 + " y",
+            "rm-bp1abc" + " " * 39_980,
+            "a.",
+        ),
+    ],
+    ids=lambda piece: piece[:12],
 )
 def test_the_longest_message_takes_no_time(piece: str) -> None:
     stored = piece * (40_000 // len(piece))
@@ -64,6 +76,10 @@ def test_the_longest_message_takes_no_time(piece: str) -> None:
     text.mentions(stored, BOT)
     text.is_for_others(stored, BOT)
     text.is_stop(stored)
+    text.wanted_agent(stored)
+    text.unknown_agent(stored)
+    has_words(stored)
+    diagnosis(stored)
     # A quadratic one takes minutes.
     assert time.process_time() - began < 5
 
@@ -107,3 +123,24 @@ def test_stop_is_a_word_alone(wish: str) -> None:
     assert text.is_stop(wish)
     assert not text.is_stop(f"{wish} the slow query")
     assert not text.is_stop(f"why {wish}")
+
+
+@pytest.mark.parametrize(
+    ("written", "are_there"),
+    [
+        ("why is it slow?", True),
+        ("慢", True),
+        ("rm-bp1abc slow", True),
+        ("(slow)", True),
+        ("slow: 09:40", True),
+        ("rm-bp1abc 'slow'!", True),
+        ("rm-bp1abc", False),
+        ("rm-bp1abc, pc-2zeabc?", False),
+        ("10.0.0.1:3306 09:40", False),
+        ("https://example.com/slow", False),
+        ("？", False),
+        ("", False),
+    ],
+)
+def test_whether_a_text_tells_its_language(written: str, are_there: bool) -> None:
+    assert has_words(written) is are_there

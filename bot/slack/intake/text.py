@@ -21,6 +21,8 @@ _MISNAMED = re.compile(
     _WISH + r"((?:[a-z][\w-]*\s+)?ag-\S*?)" + _WISHED,
     re.I | re.A,
 )
+_LONGEST_WISH = 200
+"""Characters of a wish for an agent: twice what the longest id takes. The patterns take long for long texts."""
 _MARKUP = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
 """Whatever stands in angle brackets. People's own brackets arrive as entities, so this is always Slack's."""
 
@@ -42,7 +44,7 @@ def is_stop(text: str) -> bool:
 
 def wanted_agent(text: str) -> str:
     """The agent named ("rds", "das ag-abc") when the whole of what a person wrote is the wish to ask that one."""
-    match = _MOVE.fullmatch(text)
+    match = _MOVE.fullmatch(text) if len(text) <= _LONGEST_WISH else None
     return match[1] if match else ""
 
 
@@ -51,7 +53,7 @@ def unknown_agent(text: str) -> str:
 
     For what `wanted_agent` does not know.
     """
-    match = _MISNAMED.fullmatch(text)
+    match = _MISNAMED.fullmatch(text) if len(text) <= _LONGEST_WISH else None
     return match[1] if match else ""
 
 
