@@ -116,25 +116,28 @@ def is_secret_name(name: str) -> bool:
 
 
 class Columns:
-    """Follows a table line by line, and hides what stands in its columns of secrets."""
+    """Follows a table line by line, and hides what stands in its columns of secrets.
+
+    `is_open`: what comes next is a row of a table.
+    """
 
     def __init__(self) -> None:
-        self._head: frozenset[int] = frozenset()
-        """Which cells of the line before name a secret."""
+        self.is_open = False
+        self._head: frozenset[int] | None = None
+        """Which cells of the line before name a secret; None when it had no cells."""
         self._hidden: frozenset[int] = frozenset()
 
     def line(self, line: str) -> str:
         """One line, its secret cells hidden."""
-        if "|" not in line and not (self._head and _RULE_LINE.fullmatch(line)):
-            if not _RULE_LINE.fullmatch(line):
-                self._head = self._hidden = frozenset()
+        if ("|" in line or "+" in line) and _RULE_LINE.fullmatch(line):
+            if self._head is not None:
+                self.is_open, self._hidden, self._head = True, self._head, None
             return line
-        if _RULE_LINE.fullmatch(line):
-            if self._head:
-                self._hidden, self._head = self._head, frozenset()
+        if "|" not in line:
+            self.is_open, self._head, self._hidden = False, None, frozenset()
             return line
-        if self._hidden:
-            return self._row(line)
+        if self.is_open:
+            return self._row(line) if self._hidden else line
         cells = _CELLS.split(_plain(line)[0])
         self._head = frozenset(n for n, cell in enumerate(cells) if COLUMN.search(cell))
         return line
@@ -142,7 +145,7 @@ class Columns:
     def copy(self) -> Columns:
         """One that goes on from here on its own."""
         other = Columns()
-        other._head, other._hidden = self._head, self._hidden
+        other.is_open, other._head, other._hidden = self.is_open, self._head, self._hidden
         return other
 
     def _row(self, line: str) -> str:

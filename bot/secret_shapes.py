@@ -70,7 +70,7 @@ IS_SECRET_NAME = re.compile(rf"(?i){NAME}$|^authorization$")
 COLUMN = re.compile(rf"(?i)^[\"'`*\s]{{0,3}}\w{{0,40}}{NAME}[\"'`*\s]{{0,3}}$")
 """The head of a column of secrets."""
 ADDRESS = re.compile(
-    r"(?i)(?::|%3a)(?://|%2f%2f)(?:[^\s:/@\"'<>%]|%(?!3a|40|2f)){0,128}(?::|%3a)([^\s\"<>]*)"
+    r"(?i)(?::|%3a)(?://|%2f%2f)(?:[^\s:/@\"'<>%()\[\]]|%(?!3a|40|2f)){0,128}(?::|%3a)([^\s\"<>]*)"
 )
 """A URL up to its port or its password, and the rest of the word."""
 PORT = re.compile(r"(?i)(?:\d{1,5}|port|\{port\}|\$\{?\w{1,30}\}?)(?:[/?#,;)\]}'`.|…*，。；）、]|$)")

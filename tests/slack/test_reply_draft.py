@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from bot.demo.workspace.blocks import block_errors
 from bot.model import event as ev
 from bot.model.ending import Ending, Progress
 from bot.model.run import State
 from bot.slack.reply import layout, limits
-from bot.slack.reply import safe as safe_module
 from bot.slack.reply.characters import shortened, whole_until
 from bot.slack.reply.draft import Draft, final_payloads
 from bot.slack.reply.folds import Folds
@@ -241,7 +241,7 @@ def test_code_deep_in_a_list_is_moved_left_when_it_goes_on() -> None:
     lines = [f"    SELECT {n} FROM t; -- comment number {n}" for n in range(400)]
     final = judge_all(draft_of(text("1. Run\n    ```sql\n" + "\n".join(lines) + "\n    ```\n2. Rest")))
     first, second, *_ = markdown(final)
-    assert first.endswith("\n    ```") and second.startswith("```sql\nSELECT ")
+    assert first.endswith("\n    ```") and second.startswith(" ```sql\n SELECT ")
     assert markdown(final)[-1].endswith("```\n2. Rest")
 
 
@@ -343,6 +343,34 @@ def test_secrets_and_mentions_reach_no_part_of_a_payload() -> None:
                 assert "<!" not in json.dumps(block) and "<@" not in json.dumps(block)
 
 
+TELLING = ["Hunter2", "abcDEF123", "xoxb-1234", "LTAI5tFak", "eyJhbGciOi"]
+IN_CHUNKS = [
+    ("conn: mysql://root:Hunter2Sec", "ret9@db:3306/x"),
+    ("id LTAI5tFakeFakeFakeFake12 secret ", "abcDEF123ghiJKL456mnoPQR789stu"),
+    ("t xoxb-1234", "567890-abc"),
+    ("k LTAI5tFak", "eFakeFakeFake12"),
+    ('{"jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOi', 'JIUzI1NiJ9.abcabc"}'),
+]
+
+
+@pytest.mark.parametrize("pieces", IN_CHUNKS)
+def test_half_a_result_shows_no_half_of_a_secret_at_work_nor_cut_off(pieces: tuple[str, str]) -> None:
+    draft = draft_of(ev.ToolCallStart("c", "das_api"), ev.ToolCallEnd("c"))
+    for piece in pieces:
+        draft.answer.apply(ev.ToolCallChunk("c", piece), 2.0)
+        assert not [part for part in TELLING if part in json.dumps(draft.payload(0))]
+    for event in (ev.ToolCallChunk("c", pieces[0]), ev.ToolCallArgs("c", pieces[0]), text(pieces[0])):
+        draft = draft_of(ev.ToolCallStart("c", "das_api"), event)
+        final = json.dumps([ended(draft, Ending(State.STOPPED)), [f.text for f in draft.attachments()]])
+        assert not [part for part in TELLING if part in final]
+
+
+def test_what_is_cut_off_loses_nothing_that_is_plain() -> None:
+    draft = draft_of(*call(1)[:3], ev.ToolCallChunk("c1", "42 rows so far"), text("The lock is held by trx"))
+    shown = json.dumps(ended(draft, Ending(State.STOPPED)))
+    assert "42 rows so far" in shown and "held by trx" in shown
+
+
 def test_the_text_alone_is_complete_too() -> None:
     answer = "".join(f"Line {n} of **an answer** with `a < b`.\n" for n in range(400))
     calls = [event for n in range(20) for event in call(n, result="r" * 900)]
@@ -405,16 +433,9 @@ def _bare(value: str) -> str:
 
 
 def _balanced(page: str) -> bool:
-    fence = ""
-    for line in page.split("\n"):
-        match = safe_module.FENCE.match(line)
-        if not match:
-            continue
-        if not fence:
-            fence = match[2]
-        elif match[2].startswith(fence) and not match[3].strip():
-            fence = ""
-    return not fence
+    """Whether the page leaves no code open."""
+    tokens = MarkdownIt("commonmark", {"html": False}).parse(f"{page}\nBEHIND")
+    return not [token for token in tokens if token.type == "fence" and "BEHIND" in token.content]
 
 
 @settings(deadline=None, max_examples=20)

@@ -137,7 +137,7 @@ def test_sources_are_links_and_the_rest_is_counted() -> None:
         (ev.Source("Guide", "https://x.com/" + "a" * 500), "Guide"),
         (ev.Source("Guide", "https://[::1"), "Guide"),
         (ev.Source("", "https://x.com/a"), "<https://x.com/a|x.com>"),
-        (ev.Source("see bank.com", "https://evil.com/a"), "<https://evil.com/a|evil.com>"),
+        (ev.Source("see bank.com", "https://evil.com/a"), "<https://evil.com/a|see bank.com (evil.com)>"),
         (
             ev.Source("a|b> *c* <!here>", "https://x.com/|y>"),
             "<https://x.com/%7Cy%3E|a b&gt;  c  &lt;!here&gt;>",

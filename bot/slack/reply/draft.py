@@ -83,7 +83,7 @@ class Draft:
         lines = self._safe.feed(new) if new else []
         if self.ending and not self._ended_text:
             self._ended_text = True
-            lines += self._safe.finish()
+            lines += self._safe.finish(is_cut=self.ending.state is not State.ANSWERED)
         if not lines:
             return
         capacity = self._capacity()

@@ -17,6 +17,8 @@ import unicodedata
 CODE_SPAN = re.compile(r"(?<![`\\])(`{1,9})(?!`)(?:.+?)(?<!`)\1(?!`)")
 """A code span within a line."""
 _BOLD = re.compile(r"(?<![\\*])\*\*(?!\*)")
+_OPEN_LINK = re.compile(r"\[(?!\d{1,9}\])[^\[\]\n]{0,200}(?:\](?:\([^()\s]{0,400})?)?\s?$")
+"""A link as far as it has come, at the end of its line."""
 _HAIR_SPACE = "\u200a"
 _CJK_PUNCTUATION = "。，、；：！？…—“”‘’（）《》〈〉「」『』【】％"
 
@@ -39,14 +41,27 @@ def beside_cjk(line: str) -> str:
 
 
 def closed(line: str) -> str:
-    """A line that is still being written, its open code span or bold text closed."""
+    """A line that is still being written, its open code span or bold text closed, without a link that has no end."""
     if line.count("`") % 2:
         line = line.rstrip()
         line = line[:-1] if line.endswith("`") else line + "`"
-    if len(_BOLD.findall(CODE_SPAN.sub("", line))) % 2:
+    code = [span.span() for span in CODE_SPAN.finditer(line)]
+    begun = _OPEN_LINK.search(line)
+    if begun and not any(a <= begun.start() < b for a, b in code):
+        line = line[: begun.start()]
+    if _has_open_bold(CODE_SPAN.sub("x", line)):
         line = line.rstrip()
         line = line[:-2] if line.endswith("**") else line + "**"
     return line
+
+
+def _has_open_bold(line: str) -> bool:
+    """Whether bold text is open at the end; a mark between spaces is none."""
+    is_open = False
+    for mark in _BOLD.finditer(line):
+        before, after = line[mark.start() - 1 : mark.start()], line[mark.end() : mark.end() + 1]
+        is_open = not before.strip() if is_open else bool(after.strip()) or mark.end() == len(line)
+    return is_open
 
 
 def _is_letter(char: str) -> bool:

@@ -9,7 +9,7 @@ from bot.model.question import Language
 from bot.slack.reply import limits
 from bot.slack.reply.characters import shortened
 from bot.slack.reply.folds import call_title
-from bot.slack.reply.preview import pretty
+from bot.slack.reply.preview import pretty, so_far
 from bot.slack.reply.safe import SafeText, literal
 from bot.slack.words import say
 
@@ -28,7 +28,7 @@ class File:
 def whole_answer(answer: Answer, reference: str, language: Language) -> File:
     """The answer as Markdown."""
     safe = SafeText()
-    text = "".join([*safe.feed(answer.text), *safe.finish()])
+    text = "".join([*safe.feed(answer.text), *safe.finish(is_cut=not answer.finished)])
     return File(f"answer-{reference}.md", say("whole_answer", language), _cut(text, language))
 
 
@@ -50,7 +50,7 @@ def _call(call: ToolCall, language: Language, room: int) -> str:
     for heading, text in (("arguments", call.arguments), ("error", call.error), ("result", call.result)):
         if text:
             # Redacted first: a secret that is cut in half looks like none.
-            shown = _cut(literal(pretty(text)), language, max(room, 1))
+            shown = _cut(literal(pretty(so_far(text, call.state))), language, max(room, 1))
             lines += [f"{say(heading, language)}:", shown, ""]
             room -= len(shown)
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from bot.model.question import Language
 from bot.slack.reply import limits
 from bot.slack.reply.blocks import Block, bold, container, preformatted, rich, section
 from bot.slack.reply.characters import shortened
-from bot.slack.reply.preview import PRETTY_MOST, preview
+from bot.slack.reply.preview import PRETTY_MOST, preview, so_far
 from bot.slack.reply.safe import literal, mrkdwn
 from bot.slack.reply.sizes import cost, size
 from bot.slack.reply.thinking import Thinking
@@ -226,12 +226,14 @@ class Folds:
         if call.state is CallState.ARGUMENTS:
             return self._part("arguments", "…", most)
         if call.arguments:
-            parts += self._part("arguments", call.arguments, most)
+            # What is asked of a tool at work is complete.
+            whole = call.arguments if call.state is CallState.RUNNING else so_far(call.arguments, call.state)
+            parts += self._part("arguments", whole, most)
         if call.error:
             parts += self._part("error", call.error, most)
         # A failed call's result is often the error itself.
         if (call.result and call.result != call.error) or not parts:
-            parts += self._part("result", call.result, most)
+            parts += self._part("result", so_far(call.result, call.state), most)
         return parts
 
     def _part(self, heading: str, text: str, most: int) -> list[Block]:

@@ -6,7 +6,9 @@ import json
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from bot.model.answer import CallState
 from bot.model.question import Language
+from bot.redact import cut_short, unfinished
 from bot.slack.reply.characters import whole_characters, whole_until
 from bot.slack.reply.safe import literal
 from bot.slack.words import say
@@ -39,6 +41,13 @@ def preview(text: str, most: int, language: Language, *, in_file: bool = False) 
     counts = {"shown": f"{len(shown):,}", "total": f"{len(whole):,}"}
     note = say("cut_in_file" if in_file else "cut", language, **counts)
     return Preview(f"{shown}\n{note}", len(whole) - len(shown))
+
+
+def so_far(text: str, state: CallState) -> str:
+    """What of a call's arguments or result may be read: while more is to come, not what may be half a secret."""
+    if state < CallState.UNFINISHED:
+        return unfinished(text)
+    return cut_short(text) if state is CallState.UNFINISHED else text
 
 
 def pretty(text: str) -> str:

@@ -7,13 +7,15 @@ anew on each look, without its last word, which may yet turn out to be half a se
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bot import redact as secrets
-from bot.redact import HIDDEN, redact
-from bot.secret_shapes import BARE_SECRET, KEY_ID, LONE_WORD, VALUE_FOLLOWS
+from bot.redact import HIDDEN, Columns, cut_short, redact
+from bot.secret_shapes import BARE_SECRET, KEY_ID, LONE_WORD, PAIR_NAME, PAIR_VALUE, VALUE_FOLLOWS
 from bot.slack.reply.characters import is_first_half, whole_characters, whole_until
-from bot.slack.reply.emphasis import CODE_SPAN, beside_cjk, closed
+from bot.slack.reply.emphasis import beside_cjk, closed
+from bot.slack.reply.links import BREAK, honest, scripts_broken
+from bot.slack.reply.structure import Structure
 
 _LONGEST_LINE = 4_000
 """Characters after which a line without an end is settled in pieces."""
@@ -21,31 +23,14 @@ _CUT_FIRST, _CUT_LAST = 1_000, 2_800
 """Between these such a line is cut: far enough from the end that a secret which begins before is seen whole."""
 _CUT_TRIES = 20
 """Spaces tried as the place of a cut, from the last one on."""
-_BREAK = "\u200b"
-"""Zero-width space: invisible, and Slack's parser no longer sees what it parts."""
-
 _SLACK_SIGN = re.compile(r"<(?=[@!#])")
 _BROADCAST = re.compile(r"@(?=(?:channel|here|everyone|group)(?![a-z0-9_-]))", re.I)
-_LINK_TARGET = re.compile(r"\](?=\(\s*<?\s*(?!https?://|mailto:))", re.I)
-_SCRIPT_TARGET = re.compile(
-    r"(?:\](?=\(\s{0,9}<?\s{0,9}(?:javascript|vbscript|data|file|&))|<(?=(?:javascript|vbscript|data|file):))",
-    re.I,
-)
-"""What is broken in code as well: whether something is code, Slack may see otherwise."""
-_REFERENCE = re.compile(
-    r"^([\s>*+\-\d.)]{0,40}\[[^\]]*\]):(?=\s*<?\s*(?:$|(?!https?://|mailto:)[a-z&]))", re.I
-)
-_AUTOLINK = re.compile(r"<(?=[a-z][a-z0-9+.&#;-]*:)(?!https?://|mailto:)", re.I)
-_SLACK_LINK = re.compile(r"<((?:https?://|mailto:)[^\s|>]+)\|[^>\n]*>", re.I)
-_IMAGE = re.compile(r"!(?=\[)")
-_DISGUISED = re.compile(r"\[([^\]\[]*)\]\(\s*<?(https?://[^\s)>]+)>?(?:\s*\)|\s+[\"'(][^)\n]*\))", re.I)
-_HOST_IN_TEXT = re.compile(r"(?<![\w.-])((?:[a-z0-9-]{1,63}\.){1,9}[a-z]{2,24})(?![\w-]|\.\w)", re.I)
-_HOST = re.compile(r"https?://(?:[^/@\s]*@)?([^/:?#\s]+)", re.I)
-FENCE = re.compile(r"^(\s*)(`{3,}(?=[^`]*$)|~{3,})(.*)$")
-"""A line that opens or closes fenced code, however deep in a list: its indentation, sign, and what follows."""
 _RULE_SIGNS = "|:-=+ \t"
 """A line of these alone may yet become a table's rule, or make a heading of the line above."""
-_LAST_WORD = re.compile(r"[\x21-\x7e]+$")
+_LAST_WORD = re.compile(
+    "[\x21-\x7e\u00ad\u200b-\u200f\u2060\ufeff\uff10-\uff19\uff1d\uff21-\uff3a\uff3f\uff41-\uff5a]+$"
+)
+"""What may be the beginning of a longer word, in letters of any width."""
 _PEM_BEGIN = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PEM_END = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 _PEM_BODY = re.compile(r"[A-Za-z0-9+/=\\]*|(?:Proc-Type|DEK-Info|Comment|Version): .*")
@@ -53,21 +38,13 @@ _WORD_END = re.compile(r"\S*")
 
 
 def neutralise(text: str, *, code: bool = False) -> str:
-    """Markdown that can neither ping nor link to anything but http, https and mailto.
+    """A line of Markdown that cannot ping, and links to http, https and mailto alone, saying where it leads.
 
     Mentions are broken everywhere, since Slack honours them in code as well; links only outside of code, where a
-    changed character would spoil what somebody copies. A link whose text names another host than it leads to gets
-    its true host as text.
+    changed character would spoil what somebody copies.
     """
-    text = _BROADCAST.sub("@" + _BREAK, _SLACK_SIGN.sub("<" + _BREAK, text))
-    if code:
-        return _SCRIPT_TARGET.sub(_broken, text)
-    parts = []
-    end = 0
-    for span in CODE_SPAN.finditer(text):
-        parts += [_links(text[end : span.start()]), _SCRIPT_TARGET.sub(_broken, span.group())]
-        end = span.end()
-    return "".join([*parts, _links(text[end:])])
+    text = _BROADCAST.sub("@" + BREAK, _SLACK_SIGN.sub("<" + BREAK, text))
+    return scripts_broken(text) if code else honest(text)
 
 
 def literal(text: str) -> str:
@@ -83,52 +60,33 @@ def mrkdwn(text: str) -> str:
 def escaped(text: str) -> str:
     """The same for text that is redacted already, as a reply's pages are."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _BROADCAST.sub("@" + _BREAK, text)
-
-
-def _broken(sign: re.Match[str]) -> str:
-    return sign.group() + _BREAK
-
-
-def _links(text: str) -> str:
-    text = _SLACK_LINK.sub(r"<\1>", text)
-    text = _AUTOLINK.sub("<" + _BREAK, text)
-    text = _IMAGE.sub("", text)
-    text = _DISGUISED.sub(_honest, text)
-    text = _LINK_TARGET.sub("]" + _BREAK, text)
-    return _REFERENCE.sub(r"\1" + _BREAK + ":", text)
-
-
-def true_label(label: str, target: str) -> str:
-    """A link's text; its host instead, when the text names another one."""
-    named, actual = _HOST_IN_TEXT.search(label), _HOST.match(target)
-    if named and actual and named.group(1).lower() != actual.group(1).lower():
-        return actual.group(1)
-    return label
-
-
-def _honest(link: re.Match[str]) -> str:
-    label, target = link.groups()
-    shown = true_label(label, target)
-    return link.group() if shown == label else f"[{shown}]({target})"
+    return _BROADCAST.sub("@" + BREAK, text)
 
 
 @dataclass(slots=True)
 class _State:
     """What the lines so far have opened."""
 
-    fence: str = ""
-    """The sign of a fence still open."""
+    structure: Structure = field(default_factory=Structure)
+    """Quotes, lists and code still open."""
+    columns: Columns = field(default_factory=Columns)
+    """A table that is being read."""
     pem: bool = False
     """Inside a private key."""
     value_follows: bool = False
     """The line before named a secret and left its value to this one."""
+    pair_follows: bool = False
+    """It named one in a pair of JSON."""
     secret_follows: int = 0
     """For how many lines something without a shape may still be the secret of a key named before."""
     mid_line: bool = False
     """What comes next goes on in a line of which a part is settled."""
     hiding: bool = False
     """A secret was too long for its line; what is left of the word belongs to it."""
+
+    def copy(self) -> _State:
+        """One that goes on from here on its own."""
+        return replace(self, structure=self.structure.copy(), columns=self.columns.copy())
 
 
 class SafeText:
@@ -159,9 +117,14 @@ class SafeText:
         self._raw = self._cut_long(self._raw, settled)
         return settled
 
-    def finish(self) -> list[str]:
-        """The text is complete: the last line, if it had no newline."""
+    def finish(self, *, is_cut: bool = False) -> list[str]:
+        """No more will come: the last line, if it had no newline.
+
+        A text that `is_cut` may end with half a secret; then "…" stands for its last word.
+        """
         rest = self._raw + whole_characters(self._half)
+        if is_cut:
+            rest = _LAST_WORD.sub("…", rest) if self._state.secret_follows else cut_short(rest)
         self._raw = self._half = ""
         return [self._line(rest) or ""] if rest else []
 
@@ -170,16 +133,19 @@ class SafeText:
 
         With `is_closed`, code and bold text that are open at its end are closed there.
         """
-        if self._state.pem or not self._raw or self._raw.lstrip().startswith(("|", "```", "~~~")):
+        if self._state.pem or not self._raw or self._state.columns.is_open:
+            return ""
+        content = self._state.structure.copy().take(self._raw).content
+        if not self._state.mid_line and content.lstrip().startswith(("|", "```", "~~~")):
             return ""
         if secrets.has_extra():
             return ""  # Nobody knows where a pattern of the operators begins to match.
         shown = _LAST_WORD.sub("", self._raw)
         if not shown.strip(_RULE_SIGNS):
             return ""
-        before, self._state = self._state, replace(self._state)
+        before, self._state = self._state, self._state.copy()
         safe = self._line(shown) or ""
-        is_code, self._state = bool(self._state.fence), before
+        is_code, self._state = bool(self._state.structure.fence), before
         return closed(safe) if is_closed and not is_code else safe
 
     def _cut_long(self, line: str, settled: list[str]) -> str:
@@ -194,7 +160,10 @@ class SafeText:
 
     def _place_to_cut(self, window: str) -> int:
         """Where nothing that has to be made safe stands astride; the end of the window when it is everywhere."""
-        code, follows = bool(self._state.fence), bool(self._state.secret_follows or KEY_ID.search(window))
+        code, follows = (
+            bool(self._state.structure.fence),
+            bool(self._state.secret_follows or KEY_ID.search(window)),
+        )
 
         def safe(text: str) -> str:
             return neutralise(redact(BARE_SECRET.sub(HIDDEN, text) if follows else text), code=code)
@@ -224,7 +193,8 @@ class SafeText:
         if begins and not _PEM_END.search(line, begins.end()):
             state.pem = True
             line = line[: begins.start()] + HIDDEN
-        in_code = self._fences(line)
+        was_mid_line, structure = state.mid_line, state.structure
+        in_code = bool(structure.fence) if was_mid_line else structure.take(line).is_fenced
         # The secret of a key pair may stand on one of the next lines.
         if KEY_ID.search(line):
             state.secret_follows = 3
@@ -232,27 +202,22 @@ class SafeText:
             state.secret_follows -= 1
             line = BARE_SECRET.sub(HIDDEN, line)
         line = self._value(line)
+        if not was_mid_line:
+            line = state.columns.line(line)
         safe = neutralise(redact(line), code=in_code)
         return safe if in_code else beside_cjk(safe)
 
     def _value(self, line: str) -> str:
         """The line, hidden if it is the value of a secret that the line before named; blank lines and fences pass."""
         state = self._state
-        if not line.strip() or FENCE.match(line):
+        if not line.strip() or line.strip(" \t>").startswith(("```", "~~~")):
             return line
         if state.value_follows and (word := LONE_WORD.match(line)):
             line = word[1] + HIDDEN
-        state.value_follows = bool(VALUE_FOLLOWS.search(line))
+        elif state.pair_follows and (pair := PAIR_VALUE.match(line)):
+            line = line[: pair.start(1)] + HIDDEN + line[pair.end(1) :]
+        state.value_follows, state.pair_follows = (
+            bool(VALUE_FOLLOWS.search(line)),
+            bool(PAIR_NAME.search(line)),
+        )
         return line
-
-    def _fences(self, line: str) -> bool:
-        """Note a fence that begins or ends with this line; returns whether the line is code."""
-        state = self._state
-        fence = None if state.mid_line else FENCE.match(line)
-        if not fence:
-            return bool(state.fence)
-        if not state.fence:
-            state.fence = fence[2]
-        elif fence[2].startswith(state.fence) and not fence[3].strip():
-            state.fence = ""
-        return True

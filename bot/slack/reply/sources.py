@@ -9,7 +9,8 @@ from bot.model.question import Language
 from bot.slack.reply import limits
 from bot.slack.reply.blocks import Block, context
 from bot.slack.reply.characters import shortened
-from bot.slack.reply.safe import literal, mrkdwn, true_label
+from bot.slack.reply.links import true_label
+from bot.slack.reply.safe import literal, mrkdwn
 from bot.slack.reply.sizes import cost
 from bot.slack.words import say
 

@@ -25,6 +25,6 @@ class Thinking:
             self._settled += "".join(self._safe.feed(thought[self._read :]))
             self._read = len(thought)
         if is_over:
-            self._settled += "".join(self._safe.finish())
+            self._settled += "".join(self._safe.finish(is_cut=True))
         rests = answer.activity != "thinking"
         return (self._settled + (self._safe.tail() if rests else "")).strip(), len(thought)
