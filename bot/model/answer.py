@@ -477,12 +477,11 @@ class Answer:
 
     def _step_finished(self, event: ev.StepFinished, at: float) -> None:
         self.work_revision += 1
-        for step in self.steps:
-            both = event.agent_id and step.agent_id
-            same = step.agent_id == event.agent_id if both else step.name == event.name
-            if same and step.ended_at is None:
-                step.ended_at, step.status = at, event.status
-                return
+        ended = [step for step in self.steps if step.ended_at is None and _is_of(event, step)]
+        if ended:
+            # One agent may have two steps open.
+            step = next((step for step in ended if step.name == event.name), ended[0])
+            step.ended_at, step.status = at, event.status
 
     def _usage(self, event: ev.Usage) -> None:
         known = self.usage or ev.Usage()
@@ -491,6 +490,12 @@ class Answer:
             event.session_id or known.session_id,
             event.request_id or known.request_id,
         )
+
+
+def _is_of(event: ev.StepFinished, step: Step) -> bool:
+    if event.agent_id and step.agent_id:
+        return step.agent_id == event.agent_id
+    return step.name == event.name
 
 
 def _events_of(call: ToolCall) -> list[tuple[float, ev.Event]]:

@@ -57,6 +57,15 @@ def test_an_answer_comes_back_as_it_was(events: list[ev.Event]) -> None:
     assert sorted((step.name, step.label, step.status) for step in after.steps) == steps
 
 
+def test_of_two_steps_of_one_agent_the_one_that_ended_has_ended() -> None:
+    begun = [ev.StepStarted("first", "", "a"), ev.StepStarted("second", "", "a")]
+    before = fold([*begun, ev.StepFinished("second", "completed")])
+    after = load(dump(before, 9.0), 9.0)
+    assert (
+        [step.status for step in after.steps] == [step.status for step in before.steps] == ["", "completed"]
+    )
+
+
 def test_durations_are_kept_on_another_clock() -> None:
     before = fold([ev.ToolCallStart("c", "sql"), ev.ToolCallEnd("c"), ev.ToolCallResult("c", "3 rows")])
     call = load(dump(before, 10.0), 1_000.0).calls["c"]
