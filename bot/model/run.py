@@ -39,7 +39,8 @@ class Run:
             may have begun it is never sent again: a crash then ends as recovered or interrupted.
         reply_ts: the ts of the reply's messages, first one first.
         posting: a post of the reply was under way; with no `reply_ts` it may or may not have arrived.
-        waits_since: when it began to wait for a slot.
+        waits_since: when it came to the head of its thread, which is its place among those who wait for a slot; told by
+            the store's clock.
         stop_by: who asked for the run to stop.
         backend, agent_id: the service and agent it was asked of.
         session_id, message_id, task_id: the service's names of the conversation, the answer and the run there.

@@ -112,10 +112,6 @@ class Asking:
             if endings.is_stale(run, parts):
                 raise StaleError
             self._reply.show(self.answer, Progress("waiting_slot", place, kind.most))
-            if not run.waits_since:
-                # Should this worker die, the next one takes the same place.
-                run.waits_since = parts.wall()
-                await self._save()
 
         async with self._slot(kind, waiting):
             try:

@@ -316,6 +316,7 @@ class Runs:
                 lease.thread.key,
                 lease.run_id,
                 self._lives.run,
+                keys.run(""),
                 *(_flat(_worker_fields(run)) if run else ()),
             ],
         )

@@ -21,7 +21,8 @@ if decides then
   if by then return {'decided', by, 0, 0} end
 end
 if earlier then return {'duplicate', earlier, 0, 0} end
-local now = tonumber(redis.call('TIME')[1])
+local time = redis.call('TIME')
+local now = tonumber(time[1])
 -- Runs whose records have run out wait no longer, whatever became of them. Nothing may be written before SET: a full
 -- server refuses a script's first write only.
 local oldest = now - run_life / 1000
@@ -38,6 +39,8 @@ redis.call('SET', message, id, 'PX', seen_life)
 redis.call('SET', event, id, 'PX', seen_life)
 if refusal then return refusal end
 redis.call('HSET', run, unpack(ARGV, 9))
+-- Its place among those who wait for a slot is that of now, or of when it comes to the head of its thread (`finish`).
+if waiting == 0 then redis.call('HSET', run, 'waits_since', string.format('%d.%06d', time[1], time[2])) end
 if decides then
   redis.call('HSET', paused, 'decided_by', decided_by, 'decided_at', now, 'decided_run', id)
 end
@@ -122,23 +125,29 @@ return 1
 -- The final state of a run; the thread goes to its next run, or rests. Without fields the run is handed over.
 -- 2: somebody wrote to the reply late; the end has to be written there again before the run may finish.
 local lease, queue, run, stream, crowd = unpack(KEYS)
-local token, group, entry, name, id, run_life = unpack(ARGV)
+local token, group, entry, name, id, run_life, run_prefix = unpack(ARGV)
 if redis.call('GET', lease) ~= token then return 0 end
-if #ARGV > 6 and redis.call('HDEL', run, 'late') == 1 then return 2 end
+if #ARGV > 7 and redis.call('HDEL', run, 'late') == 1 then return 2 end
 local known = redis.call('EXISTS', run) == 1
-if known and #ARGV > 6 then
-  redis.call('HSET', run, unpack(ARGV, 7))
+if known and #ARGV > 7 then
+  redis.call('HSET', run, unpack(ARGV, 8))
   redis.call('PEXPIRE', run, run_life)
 end
 -- A run whose record has run out must leave the queue too, or the thread would be taken up for it again and again.
-if #ARGV > 6 or not known then
+if #ARGV > 7 or not known then
   redis.call('LREM', queue, 0, id)
   redis.call('ZREM', crowd, id)
 end
 redis.call('XACK', stream, group, entry)
 redis.call('XDEL', stream, entry)
 redis.call('DEL', lease)
-if redis.call('LLEN', queue) > 0 then
+local head = redis.call('LINDEX', queue, 0)
+if head then
+  local time = redis.call('TIME')
+  -- Half a record would never run out.
+  if redis.call('EXISTS', run_prefix .. head) == 1 then
+    redis.call('HSETNX', run_prefix .. head, 'waits_since', string.format('%d.%06d', time[1], time[2]))
+  end
   redis.call('XADD', stream, '*', 'thread', name)
   redis.call('PEXPIRE', stream, run_life)
 end
@@ -160,7 +169,11 @@ redis.call('HSET', new_thread, 'last', id)
 redis.call('PEXPIRE', new_thread, session_life)
 redis.call('RPUSH', new_queue, id)
 redis.call('PEXPIRE', new_queue, run_life)
-if redis.call('LLEN', new_queue) == 1 then redis.call('XADD', stream, '*', 'thread', new_name) end
+if redis.call('LLEN', new_queue) == 1 then
+  redis.call('XADD', stream, '*', 'thread', new_name)
+else
+  redis.call('HDEL', run, 'waits_since')
+end
 redis.call('PEXPIRE', stream, run_life)
 return 1
 
@@ -231,7 +244,7 @@ return dropped
 
 -- name: slot
 -- A slot of an agent, or the place in its queue (1 is next). First come, first served; who stops asking is dropped.
--- Who waited already when its worker died comes with the time since when, and has its old place.
+-- A run comes with the time since when it waits, and has the same place whoever works on it.
 -- A member "holder|2|agent" is of an agent that may have two of the slots at most. While it has them, its next ones are
 -- passed over and keep their places. The whole queue is walked only while there are such members.
 local held, waiting, alive, shares = unpack(KEYS)

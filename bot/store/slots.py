@@ -46,7 +46,7 @@ class Slots:
         """Take a slot, keep one that is held, or keep one's place in the queue: 0 means held, 1 means next.
 
         `holder` names one try of one run: a late `free` of a try that lost its thread must not free the next one's.
-        `since` is when it began to wait, in Unix seconds, where an earlier try did already; 0 is now.
+        `since` is when its turn in its thread came, in Unix seconds on the store's clock; 0 is now.
         With `seize` a slot is taken even when none is free: the run is open upstream already, its worker died.
         Must be called again within `keys.SLOT_LIFE`, or the slot or place goes to others. Raises
         `redis.RedisError` when the server is away.

@@ -270,3 +270,43 @@ async def test_a_question_that_comes_as_the_last_one_ends_is_never_left_behind(r
             assert own == [ts for ts in asked[thread] if ts.startswith(f"{person}.")]
     assert await redis.xlen(keys.THREADS) == 0
     assert not await redis.exists(*(keys.queue(thread.key) for thread in threads))
+
+
+async def test_a_question_waits_for_a_slot_from_when_it_came_to_the_head_of_its_thread(
+    runs: Runs, redis: Redis
+) -> None:
+    """On the store's clock, whose microseconds tell apart what was accepted by different replicas."""
+
+    async def now() -> float:
+        seconds, micros = await redis.time()
+        return float(seconds) + float(micros) / 1e6
+
+    before = await now()
+    first = await runs.accept(question("1.1"))
+    second = await runs.accept(question("1.2"))
+    between = await now()
+    lease = await take(runs)
+    run = await run_of(runs, lease)
+    assert (run.id, before < run.waits_since < between) == (first.run_id, True)
+    waiting = await runs.get(second.run_id)
+    assert waiting is not None and waiting.waits_since == 0
+    await end(runs, lease)
+    lease = await take(runs)
+    run = await run_of(runs, lease)
+    assert run.id == second.run_id and between < run.waits_since <= await now()
+    # Handed over or saved, it keeps its place.
+    since = run.waits_since
+    await runs.save(lease, run)
+    await runs.finish(lease, None)
+    assert (await run_of(runs, await take(runs))).waits_since == since
+
+
+async def test_a_command_waits_from_its_acceptance_unless_its_thread_is_busy_already(runs: Runs) -> None:
+    new = Thread("T1", "C1", "")
+    accepted = await runs.accept(question("command", new))
+    lease = await take(runs)
+    since = (await run_of(runs, lease)).waits_since
+    assert since
+    await runs.open_thread(lease, "7.0")
+    run = await runs.get(accepted.run_id)
+    assert run is not None and run.waits_since == since
