@@ -91,7 +91,7 @@ _BEHIND_NAME = [
     rf">\s{{0,3}}{NO_SECRET}([^<\s]{{1,256}})\s{{0,3}}</",
     # | password | … |, and the same between tabs.
     rf"[\"'`*]{{0,3}}(?:[ \t]{{0,60}}\|[ \t]{{0,60}}|\t[ \t]{{0,3}}){NO_SECRET}[\"'`]?"
-    rf"({_LOOKS_SECRET})(?=[\"'`]?[ \t]{{0,60}}(?:\||\t|\n|$))",
+    rf"({_LOOKS_SECRET})(?=[\"'`]?[ \t]{{0,60}}(?:\||\t|\n|…|$))",
     # "the password is hunter2": in a sentence only what has a digit or a sign in it looks like one.
     r"[\"'`*]{0,3}\s{1,3}(?:is|was)\s{1,3}((?=[^\s\d]{0,64}[\d!#$%^&*@])[^\s\"'`]+)",
     rf"[\"'`*]{{0,3}}\s{{0,3}}[是为]\s{{0,3}}[\"'`]?({NO_SECRET}[\x21-\x26\x28-\x7e]{{4,}})",

@@ -111,6 +111,17 @@ def test_every_single_prefix_is_safe(text: str) -> None:
         assert not [secret for secret in SECRETS if secret[:-4] in moment]
 
 
+@pytest.mark.parametrize(
+    "piece", [piece for piece in PIECES if any(s in piece for s in SECRETS) and len(piece) < 80]
+)
+def test_a_text_that_is_cut_shows_no_recognisable_part_of_a_secret(piece: str) -> None:
+    text = f"See {piece}"
+    for at in range(1, len(text)):
+        safe = SafeText()
+        shown = "".join([*safe.feed(text[:at]), *safe.finish(is_cut=True)])
+        assert not [secret for secret in SECRETS if secret[:8] in shown]
+
+
 @pytest.mark.parametrize("before", ["x " * 1390, "x" * 2795, "", "x " * 1999, "y" * 3990])
 @pytest.mark.parametrize("secret", [f"password: {PW}", f"{AK} {SK}", f"mysql://u:{PW}@h"])
 def test_a_secret_in_a_line_without_end_is_hidden_wherever_the_line_is_cut(before: str, secret: str) -> None:
@@ -245,8 +256,7 @@ def test_definitions_of_links_to_anything_but_the_web_are_broken(text: str) -> N
         ("[bank.com](https://evil.com/a)", "[bank.com (evil.com)](https://evil.com/a)"),
         ("[go to bank.com, now](https://evil.com)", "[go to bank.com, now (evil.com)](https://evil.com)"),
         ("[（bank.com）](https://evil.com)", "[（bank.com） (evil.com)](https://evil.com)"),
-        ("[a](https://bank.com@evil.com)[bank.com](https://bank.com@evil.com/x)",)
-        + ("[a](https://bank.com@evil.com)[bank.com (evil.com)](https://bank.com@evil.com/x)",),
+        ("[bank.com](https://bank.com@evil.com/x)", "[bank.com (evil.com)](https://bank.com@evil.com/x)"),
         ("[`bank.com`](https://evil.com)", "[`bank.com` (evil.com)](https://evil.com)"),
         ("[[bank.com]](https://evil.com)", "[[bank.com] (evil.com)](https://evil.com)"),
         ("[bank\\.com](https://evil.com)", "[bank\\.com (evil.com)](https://evil.com)"),
@@ -258,12 +268,10 @@ def test_definitions_of_links_to_anything_but_the_web_are_broken(text: str) -> N
         ("[bank.com]: https://evil.com", "[bank.com]\u200b: https://evil.com"),
         ("[a\\]b]: javascript:alert(1)", "[a\\]b]\u200b: javascript:alert(1)"),
         ("y]: javascript:1", "y]\u200b: javascript:1"),
-        ("[dba](mailto:a@evil.com) [a@bank.com](mailto:a@evil.com)",)
-        + ("[dba](mailto:a@evil.com) [a@bank.com (evil.com)](mailto:a@evil.com)",),
+        ("[a@bank.com](mailto:a@evil.com)", "[a@bank.com (evil.com)](mailto:a@evil.com)"),
         ("[表 shop.orders](https://a.b/c)", "[表 shop.orders (a.b)](https://a.b/c)"),
         ("[Node.js guide](https://a.b/c)", "[Node.js guide](https://a.b/c)"),
-        ("[my.cnf](https://a.b/c) [orders.sql](https://a.b/c)",)
-        + ("[my.cnf](https://a.b/c) [orders.sql](https://a.b/c)",),
+        ("[my.cnf, orders.sql](https://a.b/c)", "[my.cnf, orders.sql](https://a.b/c)"),
         ("[docs][1] and xs[0][1]", "[docs][1] and xs[0][1]"),
         ("[1]: https://a.b/c", "[1]: https://a.b/c"),
         ("[www.a.b](https://a.b)", "[www.a.b](https://a.b)"),
