@@ -131,16 +131,16 @@ class Columns:
         """One line, its secret cells hidden."""
         if ("|" in line or "+" in line) and _RULE_LINE.fullmatch(line):
             if self._head is not None:
-                self.is_open, self._hidden, self._head = True, self._head, None
+                self.is_open, self._hidden, self._head = True, self._hidden | self._head, None
             return line
         if "|" not in line:
             self.is_open, self._head, self._hidden = False, None, frozenset()
             return line
-        if self.is_open:
-            return self._row(line) if self._hidden else line
+        # A row of one table may be the head of the next.
         cells = _CELLS.split(_plain(line)[0])
-        self._head = frozenset(n for n, cell in enumerate(cells) if COLUMN.search(cell))
-        return line
+        first = _first_column(cells)
+        self._head = frozenset(n - first for n, cell in enumerate(cells) if COLUMN.search(cell))
+        return self._row(line) if self._hidden else line
 
     def copy(self) -> Columns:
         """One that goes on from here on its own."""
@@ -150,10 +150,16 @@ class Columns:
 
     def _row(self, line: str) -> str:
         cells = _CELLS.split(line)
-        for n in self._hidden:
+        first = _first_column(cells)
+        for n in (column + first for column in self._hidden):
             if n < len(cells) and (cell := _CELL.match(cells[n])) and cell[2]:
                 cells[n] = cell[1] + HIDDEN + cell[3]
         return "|".join(cells)
+
+
+def _first_column(cells: list[str]) -> int:
+    """Which of a row's parts is its first cell: before a sign at its beginning there is none."""
+    return 0 if cells[0].strip(" \t>") else 1
 
 
 def _plain(text: str) -> tuple[str, list[int]]:

@@ -23,7 +23,7 @@ FORBIDDEN = re.compile(
 )
 PIECES = [
     f"| password | {PW} |\n",
-    f"| user | password |\n|---|---|\n| root | {PW} |\n",
+    f"\n| user | password |\n|---|---|\n| root | {PW} |\n",
     f"SET PASSWORD FOR 'u'@'h' = '{PW}';\n",
     f"CREATE USER u WITH PASSWORD '{PW}'\n",
     f"mysql -uroot -p'{PW}' ",
