@@ -38,6 +38,8 @@ _REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "no_text
 _STREAM_ENDED = frozenset({"message_not_in_streaming_state", "streaming_mode_mismatch"})
 _GONE = frozenset({"message_not_found", "thread_not_found"})
 _DEAD_TOKEN = frozenset({"token_revoked", "account_inactive", "invalid_auth", "token_expired", "not_authed"})
+_CLOSED = _DEAD_TOKEN | {"channel_not_found", "is_archived", "is_inactive", "not_in_channel"}
+"""The bot may write nothing there: nowhere at all, or not in this channel."""
 _CHANNEL = {
     "agents.sessions.setStatus": "channel_id",
     "files.completeUploadExternal": "channel_id",
@@ -85,6 +87,10 @@ class GoneError(SlackError):
     """The message is no longer there."""
 
     result = "gone"
+
+
+class ClosedPlaceError(SlackError):
+    """The bot may write nothing in this channel, or nowhere any more."""
 
 
 class StreamEndedError(SlackError):
@@ -359,6 +365,7 @@ def _sorted(error: SlackApiError) -> SlackError:
         (_TOO_BIG, TooBigError),
         (_REFUSED_BLOCKS, RefusedBlocksError),
         (_GONE, GoneError),
+        (_CLOSED, ClosedPlaceError),
         (_STREAM_ENDED, StreamEndedError),
         (frozenset({"streaming_state_conflict"}), StreamOpenError),
         (frozenset({"stopped_by_user"}), StoppedError),

@@ -13,6 +13,7 @@ from aiohttp import web
 from bot.slack import client as module
 from bot.slack.budget import Budget, Priority
 from bot.slack.client import (
+    ClosedPlaceError,
     GoneError,
     RefusedBlocksError,
     SlackClient,
@@ -80,9 +81,11 @@ def OK() -> web.Response:
         ("msg_too_long", TooBigError),
         ("msg_blocks_too_long", TooBigError),
         ("message_not_found", GoneError),
+        ("edit_window_closed", SlackError),
+        ("cant_update_message", SlackError),
         ("internal_error", UncertainError),
-        ("not_in_channel", SlackError),
-        ("is_archived", SlackError),
+        ("not_in_channel", ClosedPlaceError),
+        ("is_archived", ClosedPlaceError),
         ("message_not_in_streaming_state", StreamEndedError),
         ("streaming_mode_mismatch", StreamEndedError),
         ("streaming_state_conflict", StreamOpenError),

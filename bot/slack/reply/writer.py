@@ -20,6 +20,7 @@ from bot.model.run import Run, State
 from bot.relay.reply import Save
 from bot.slack.budget import Priority, Urgency
 from bot.slack.client import (
+    ClosedPlaceError,
     GoneError,
     RefusedBlocksError,
     SlackClient,
@@ -236,7 +237,7 @@ class SlackReply:
             return True
         try:
             await self._bring_up(number, message, priority)
-        except (UncertainError, SlowDownError, GoneError):
+        except (UncertainError, SlowDownError, GoneError, ClosedPlaceError):
             raise
         except SlackError as error:
             if isinstance(error, (RefusedBlocksError, TooBigError)) and self._draft.has_simpler:
@@ -426,7 +427,8 @@ class SlackReply:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
                 await self._sleep(PAUSE_SECONDS)
             except SlackError as error:
-                if ended is None or not self._messages or self._is_anew:
+                is_closed = isinstance(error, ClosedPlaceError)
+                if ended is None or is_closed or not self._messages or self._is_anew:
                     logger.error("final state not shown", run=self._run.reference, reason=str(error))
                     break
                 logger.warning("message not changed", run=self._run.reference, reason=str(error))
