@@ -90,9 +90,16 @@ def test_what_names_an_agent(written: str, agent: tuple[str, str] | None, senten
     assert error.value.sentence.startswith(sentence)
 
 
-def catalogue_of(*services: str) -> Catalogue:
+def catalogue_of(*services: str, named: tuple[Agent, ...] = ()) -> Catalogue:
     nobody: Any = None
-    return Catalogue(dict.fromkeys(services, ""), Agent("das"), Agent, nobody, frozenset(), nobody)
+    return Catalogue(dict.fromkeys(services, ""), Agent("das"), Agent, nobody, frozenset(named), nobody)
+
+
+def test_an_id_that_the_settings_name_is_one_whatever_it_looks_like() -> None:
+    catalogue = catalogue_of("das", "rds", named=(Agent("rds", "orders"),))
+    assert catalogue.parse("rds orders", "en") == ("rds", "orders")
+    with pytest.raises(BadAgentError):
+        catalogue.parse("das orders", "en")
 
 
 @pytest.mark.parametrize("written", ["RDS Copilot", "rds copilot", "rds-copilot", "用 RDS Copilot 吧", "RDS"])

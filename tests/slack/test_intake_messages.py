@@ -114,6 +114,7 @@ async def test_replies_to_others_and_wordless_pictures_in_a_thread_are_left_alon
     assert await deliver(event("", ts="1700000001.2", thread_ts=ts, subtype="file_share", files=[{}]))
     await house.taken(1)
     house.workspace.say(BEN, OPS, "@ana @das what do you both think?", ts)
+    await house.taken(2)
     house.workspace.say(BEN, OPS, "as @ana said, why?", ts)
     runs = await house.taken(3)
     assert [run["surface"] for run in runs] == ["mention", "mention", "thread"]

@@ -283,20 +283,15 @@ async def test_an_approver_s_words_are_the_answer_though_they_may_not_ask(make_h
 
 @pytest.mark.parametrize("way", ["button", "words"])
 async def test_a_decision_behind_another_question_is_noted(make_house: Any, way: str) -> None:
-    house = await make_house(pace=100)
-    await house.start(das_resume=True)
-    ts = house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
-    await house.taken(1)
-    run_id = await house.run_id()
-    house.workspace.say(ANA, OPS, "and rm-bp1demo0002?", ts)
+    house, ts, reply, run_id = await paused(make_house, "das", das_resume=True)
+    await house.redis.hset(keys.run(run_id), "options", json.dumps(OPTIONS))
+    house.das.pace = 100
+    house.workspace.say(WANG, OPS, "and rm-bp1demo0002?", ts)
     await house.taken(2)
-    waits = {"state": "paused", "asked_of": "das", "options": json.dumps(OPTIONS)}
-    await house.redis.hset(keys.run(run_id), mapping=waits)
     if way == "button":
-        await house.workspace.until(lambda: "run_stop" in str(shown(house, ts)[0].blocks))
-        reply = copy.deepcopy(shown(house, ts)[0])
-        await press(house, BEN, reply, "run_answer_0", f"{run_id}:0", at="run_stop")
+        await press(house, BEN, reply, "run_answer_0", f"{run_id}:0")
     else:
+        # As when it was paused after that had been asked.
         await house.redis.hset(keys.thread(f"T0DEMO00001:{OPS}:{ts}"), "last", run_id)
         house.workspace.say(BEN, OPS, "wait", ts)
     line = await house.private_line(BEN, OPS)

@@ -72,10 +72,13 @@ class Catalogue:
             raise BadAgentError(say("agent_unknown", language, known=known))
         if service not in self.names:
             raise BadAgentError(say("agent_absent", language, service=service))
-        if len(rest) > 1 or (rest and not _IDS[service].fullmatch(rest[0])):
+        if len(rest) > 1 or (rest and not self._is_id(service, rest[0])):
             example = f"{service} ag-abc123" if service != "rds" else "rds my-agent-1"
             raise BadAgentError(say("agent_malformed", language, example=example))
         return service, rest[0] if rest else ""
+
+    def _is_id(self, service: str, written: str) -> bool:
+        return bool(_IDS[service].fullmatch(written)) or Agent(service, written) in self.named
 
     async def is_in_use(self, team: str, agent_id: str) -> bool:
         """Whether an agent is one that an admin chose somewhere in the workspace, or that the settings name."""

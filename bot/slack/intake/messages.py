@@ -80,10 +80,10 @@ async def on_message(
     if is_welcome and (written := spelling.wanted_agent(question.text)):
         await _move(question, written, desk)
         return
-    # In a thread "use gh-ost" may be said to its agent: there only a mention makes it the wish for another.
+    # In a thread "use ag-1" may be said to its agent: there only a mention makes it the wish for another.
     is_wish = surface == "mention" or not event.get("thread_ts")
-    is_wish = is_wish and not (paused and desk.resumes)
-    if is_welcome and is_wish and (written := spelling.unknown_agent(question.text)):
+    may_answer = bool(paused) and desk.resumes
+    if is_welcome and is_wish and not may_answer and (written := spelling.unknown_agent(question.text)):
         await _move(question, written, desk)
         return
     event_id = str(body.get("event_id") or "")
