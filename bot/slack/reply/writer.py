@@ -121,7 +121,7 @@ class SlackReply:
                 async with asyncio.timeout(TICK_SECONDS):
                     await self._changed.wait()
             except TimeoutError:
-                # A stream shows no seconds, but its time may have come.
+                # A stream's seconds are worth no call of their own, but its time may have come.
                 is_free = self._line.budget.is_free(UPDATE, self._line.channel)
                 if not self._messages.is_streaming and not is_free:
                     continue
