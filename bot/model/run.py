@@ -41,9 +41,13 @@ class Run:
         posting: a post of the reply was under way; with no `reply_ts` it may or may not have arrived.
         waits_since: when it came to the head of its thread, which is its place among those who wait for a slot; told by
             the store's clock.
+        after: id of the run before it in its thread when it was accepted, "" when the thread was at rest.
+        moves: how often the thread had been moved to another agent then.
+        stays: whether it is asked in a session that is not its thread's any more; not kept.
         stop_by: who asked for the run to stop.
         backend, agent_id: the service and agent it was asked of.
         session_id, message_id, task_id: the service's names of the conversation, the answer and the run there.
+        parent_id: of the answer it follows in the conversation, for services that want to know.
         characters: what it cost; `estimated` when the service did not say.
         spent_before, estimated_before: the same of the paused runs it continues, whose cost is counted already.
         carried, pending: a paused run's answer so far (`bot.model.record`) and the id of what it waits for, for the
@@ -60,10 +64,14 @@ class Run:
     reply_ts: list[str] = field(default_factory=list)
     posting: bool = False
     waits_since: float = 0.0
+    after: str = ""
+    moves: int = 0
+    stays: bool = False
     stop_by: str = ""
     backend: str = ""
     agent_id: str = ""
     session_id: str = ""
+    parent_id: str = ""
     message_id: str = ""
     task_id: str = ""
     asks: int = 0

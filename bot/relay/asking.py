@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -105,13 +106,19 @@ class Asking:
                 "QuestionTooLong", f"{len(run.question.text)} characters, {backend.limit} allowed"
             )
         run.backend, run.agent_id = session.agent.backend, session.agent.agent_id
-        run.session_id = session.session_id
+        run.session_id, run.parent_id = session.session_id, session.parent_id
         kind = parts.limits.kind(session.agent)
+        is_kept = False
 
         async def waiting(place: int) -> None:
+            nonlocal is_kept
             if endings.is_stale(run, parts):
                 raise StaleError
             self._reply.show(self.answer, Progress("waiting_slot", place, kind.most))
+            if not is_kept:
+                # Should this worker die, and the thread be moved, the next one still asks the same agent.
+                is_kept = True
+                await self._save()
 
         async with self._slot(kind, waiting):
             try:
@@ -122,7 +129,7 @@ class Asking:
                 await self._fetch(error)
         if self.answer.error and UpstreamError(self.answer.error.code).is_gone_session:
             # It said so only in its stream, which nobody asks for again: the next question begins a new one.
-            await parts.sessions.forget(run.question.thread)
+            await parts.sessions.lose(run.question.thread, self._session)
         await self._adopt()
 
     @asynccontextmanager
@@ -149,9 +156,12 @@ class Asking:
     async def _bind(self) -> Session:
         """The agent and the session to ask: the thread's, and a new thread gets the agent chosen for it.
 
-        What was paused goes on where it was paused, also when the thread has been moved or begins anew since.
+        What was paused goes on where it was paused, also when the thread has been moved or begins anew since; and what
+        was asked before a move where it was asked.
         """
         run = self.run
+        if run.stays:
+            return Session(Agent(run.backend, run.agent_id), run.session_id, run.parent_id)
         session = await self._session_of_thread()
         own = Session(Agent(run.backend, run.agent_id), run.session_id)
         if run.question.resumes and run.session_id and replace(session, parent_id="") != own:
@@ -219,9 +229,17 @@ class Asking:
         run, parts = self.run, self._parts
         logger.warning("session gone, asking in a new one", run=run.reference, session=run.session_id)
         self.forgotten = True
-        await parts.sessions.forget(run.question.thread)
-        self._session = await self._bind()
-        run.session_id = self._session.session_id
+        own = Agent(run.backend, run.agent_id)
+        if self._session:
+            await parts.sessions.lose(run.question.thread, self._session)
+        session = None if run.stays else await self._session_of_thread()
+        if session is None or session.agent != own:
+            # The thread was moved while this question waited: its session is another service's.
+            run.stays = True
+            named = parts.backends[run.backend].names_sessions
+            session = Session(own, "" if named else str(uuid.uuid4()))
+        self._session = session
+        run.session_id, run.parent_id = session.session_id, session.parent_id
         return await self._question()
 
     async def _question(self) -> Ask:
@@ -279,7 +297,7 @@ class Asking:
         named = (answer.usage.session_id if answer.usage else "") or run.session_id
         run.session_id = named
         parent_id = answer.message_id if answer.finished else session.parent_id
-        if (named, parent_id) == (session.session_id, session.parent_id):
+        if run.stays or (named, parent_id) == (session.session_id, session.parent_id):
             return
         try:
             await self._parts.sessions.adopt(run.question.thread, session, named, parent_id)

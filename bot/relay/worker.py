@@ -19,6 +19,7 @@ from bot.relay.mending import Mending
 from bot.relay.parts import Parts
 from bot.relay.relay import Control, HandOver, relay
 from bot.relay.reply import CannotPostError, Platform, Reply, Save
+from bot.relay.staying import stay
 from bot.store import connection
 from bot.store.runs import Beat, Lease, LeaseLostError, Runs
 
@@ -253,6 +254,7 @@ class Worker:
     async def _answer(self, job: _Job) -> None:
         """Relay the run, and keep those informed that wait behind it."""
         await self._continue(job.run)
+        await stay(job.run, self._runs, self._parts.sessions)
         save = self._saver(job.lease, job.run)
         reply = self._platform.reply(job.run, save)
         informing = asyncio.create_task(self._inform(job))

@@ -392,6 +392,8 @@ def _worker_fields(run: Run) -> dict[str, str]:
         advanced["asked_of"] = run.backend
     if run.waits_since:
         advanced["waits_since"] = f"{run.waits_since:.6f}"
+    if run.parent_id:
+        advanced["parent_id"] = run.parent_id
     if run.refusals:
         advanced["refusals"] = str(run.refusals)
     if run.task_id or run.message_id:
@@ -444,10 +446,13 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
         reply_ts=json.loads(record.get("reply_ts") or "[]"),
         posting=record.get("posting") == "1",
         waits_since=float(record.get("waits_since") or 0),
+        after=record.get("after", ""),
+        moves=int(record.get("moves") or 0),
         stop_by=record.get("stop_by", ""),
         backend=record.get("asked_of", ""),
         agent_id=record.get("agent_id", ""),
         session_id=record.get("session_id", ""),
+        parent_id=record.get("parent_id", ""),
         message_id=record.get("message_id", ""),
         task_id=record.get("task_id", ""),
         asks=int(record.get("asks") or 0),

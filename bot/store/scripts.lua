@@ -41,6 +41,10 @@ if refusal then return refusal end
 redis.call('HSET', run, unpack(ARGV, 9))
 -- Its place among those who wait for a slot is that of now, or of when it comes to the head of its thread (`finish`).
 if waiting == 0 then redis.call('HSET', run, 'waits_since', string.format('%d.%06d', time[1], time[2])) end
+-- Should the thread be moved before its turn, it goes on where the one before it was.
+local before, moves = redis.call('LINDEX', queue, -1), redis.call('HGET', thread, 'moves')
+if before then redis.call('HSET', run, 'after', before) end
+if moves then redis.call('HSET', run, 'moves', moves) end
 if decides then
   redis.call('HSET', paused, 'decided_by', decided_by, 'decided_at', now, 'decided_run', id)
 end
@@ -224,7 +228,17 @@ local backend, agent, life, seen_life = unpack(ARGV)
 if not redis.call('SET', message, 'moved', 'NX', 'PX', seen_life) then return 0 end
 redis.call('HDEL', thread, 'session_id', 'parent_id')
 redis.call('HSET', thread, 'backend', backend, 'agent_id', agent)
+redis.call('HINCRBY', thread, 'moves', 1)
 redis.call('PEXPIRE', thread, life)
+return 1
+
+-- name: lose
+-- The service knows a session no more: forgotten, unless the thread has another one by now.
+local thread = KEYS[1]
+local backend, session = unpack(ARGV)
+local now = redis.call('HMGET', thread, 'backend', 'session_id')
+if now[1] ~= backend or now[2] ~= session then return 0 end
+redis.call('HDEL', thread, 'session_id', 'parent_id')
 return 1
 
 -- name: forget_workers

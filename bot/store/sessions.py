@@ -84,8 +84,16 @@ class Sessions:
         """Begin a new session with the thread's next question."""
         await self._redis.hdel(keys.thread(thread.key), "session_id", "parent_id")
 
+    async def lose(self, thread: Thread, session: Session) -> None:
+        """The service no longer knows a session: it is forgotten, unless the thread has another by now."""
+        await self._script("lose", [keys.thread(thread.key)], [session.agent.backend, session.session_id])
+
+    async def moves(self, thread: Thread) -> int:
+        """How often the thread was moved to another agent."""
+        return int(await self._redis.hget(keys.thread(thread.key), "moves") or 0)
+
     async def move(self, thread: Thread, agent: Agent, ts: str) -> bool:
-        """From its next question on the thread asks another agent, in a new session there.
+        """What is asked in the thread from now on goes to another agent, in a new session there.
 
         `ts` is that of the message that says so; it counts once. Returns whether this was the first time.
         """
