@@ -161,6 +161,26 @@ def test_a_paragraph_of_a_list_is_no_code_on_the_next_page() -> None:
     assert {kind for page in pages for kind in kinds(page).values()} == {"prose"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Code that its list ends, on a page where the list did not begin.
+        "- ```\n" + "  w\n" * 60 + "w w\n",
+        "> ```\n" + "> w\n" * 60 + "w w\n",
+        # A paragraph whose lines are indented as code would be.
+        "w\n" + "      w w w\n" * 60,
+        "- w\n" + "        w w w\n" * 60,
+        # A list that goes on where a paragraph would not let it begin.
+        "1. w\n" + "   w w w\n" * 60 + "2. ```\n   w\n   ```\n3. w\n",
+    ],
+)
+@pytest.mark.parametrize("capacity", [150, 230, 310, 390])
+def test_what_goes_on_over_pages_stays_what_it_is(text: str, capacity: int) -> None:
+    text = numbered(text)
+    seen = {word: kind for page in pages_of(text, capacity) for word, kind in kinds(page).items()}
+    assert seen == kinds(text)
+
+
 def test_a_table_in_a_quote_is_one_on_every_page() -> None:
     rows = "".join(f"> | w{n}w | {n} |\n" for n in range(60))
     pages = pages_of(f"> | a | b |\n> |---|---|\n{rows}", 400)
