@@ -179,6 +179,24 @@ async def test_only_admins_choose(make_house: Any, settings: dict[str, Any], who
     assert ("nobody has chosen" in await say(house, ANA, "")) is not may
 
 
+async def test_an_admin_who_may_not_ask_chooses_all_the_same(make_house: Any) -> None:
+    house = await make_house()
+    await house.start(allowed_users=frozenset({ANA}), admin_users=frozenset({BEN}))
+    assert (await say(house, BEN, "das ag-1")).startswith("From now on *DAS Agent `ag-1`* answers")
+    assert (await say(house, WANG, "")).startswith("您不在允许提问的人员名单中")
+    assert (await say(house, ANA, "das ag-2")).startswith("Only admins choose the agent.")
+
+
+@pytest.mark.parametrize("written", ["RDS Copilot", "workspace rds copilot", "改用 RDS Copilot"])
+async def test_rds_copilot_is_chosen_by_its_title(make_house: Any, written: str) -> None:
+    house = await make_house(rds=True)
+    await house.start()
+    assert (await say(house, BEN, written)).startswith("From now on *RDS Copilot* answers new threads")
+    assert (await say(house, BEN, "RDS Copilot please")).startswith("That is no agent id.")
+    asked = await asked_of(house, OPS)
+    assert (asked["service"], asked["agent"]) == ("rds", "")
+
+
 async def test_nothing_is_chosen_that_is_not_there(make_house: Any) -> None:
     house = await make_house()
     await house.start()
