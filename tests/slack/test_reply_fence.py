@@ -35,6 +35,8 @@ class Worker:
     away: bool = False
     lost: bool = False
     """Whether another worker has the thread."""
+    sleeps: float = 0.0
+    """Seconds the worker sleeps before it hears that the store has saved; then another has the thread."""
     pauses: list[float] = field(default_factory=list)
     back_after: int = 0
     """Pauses after which the store answers again."""
@@ -44,6 +46,8 @@ class Worker:
             raise RedisAway
         if self.lost:
             raise LeaseLostError("T:C:1")
+        if self.sleeps:
+            self.now, self.sleeps, self.lost = self.now + self.sleeps, 0.0, True
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -93,6 +97,15 @@ async def test_who_slept_through_the_lease_writes_nothing_more(worker: Worker) -
     worker.lost = True
     with pytest.raises(LeaseLostError):
         await finish(reply)
+    assert worker.updates == 0
+
+
+async def test_who_slept_while_the_store_saved_writes_nothing_more(worker: Worker) -> None:
+    reply = await worker.opened()
+    worker.now += 5
+    worker.sleeps = LEASE_LIFE / 1_000
+    with pytest.raises(LeaseLostError):
+        await reply.finish(Answer(), Ending(State.ANSWERED))
     assert worker.updates == 0
 
 

@@ -123,10 +123,12 @@ class Record:
         self.wrote_late = self.wrote_late or self._clock() - self._saved_at > SURE_SECONDS
 
     async def _write_down(self) -> bool:
+        # When it left: a process can be frozen before it hears the answer.
+        began = self._clock()
         try:
             await self._save()
         except (RedisError, OSError) as error:
             logger.warning("run not saved", run=self._run.reference, reason=str(error))
             return False
-        self._saved_at = self._clock()
+        self._saved_at = began
         return True
