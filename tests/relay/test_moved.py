@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-import pytest
-
 from bot.model.event import ApprovalAsked, RunError, RunFinished, RunStarted, TextMessageContent, Usage
 from bot.model.question import Thread
 from bot.store import keys
@@ -144,15 +142,13 @@ async def test_they_follow_what_was_said_there_also_where_the_service_names_the_
     assert stage.followed.asks[-1].agent_id == "another-1" and stage.followed.asks[-1].session_id == ""
 
 
-async def test_a_question_that_waits_for_a_slot_stays_with_its_agent_also_when_its_worker_dies(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+async def test_a_question_that_waits_for_a_slot_stays_with_its_agent_also_when_its_worker_ends(
+    stage: Stage,
 ) -> None:
     stage.worker()
     await answered(stage, "first")
     await stage.ask("x", ELSEWHERE)
     await stage.until(lambda: stage.backend.open)
-    # A look that is under way when the worker dies would take the slot for the dead.
-    monkeypatch.setattr("bot.relay.slot.LOOK_SECONDS", 60)
     run_id = await stage.ask("a")
     await stage.until(lambda: shows(stage, "a", "waiting_slot 1"))
 
@@ -164,8 +160,7 @@ async def test_a_question_that_waits_for_a_slot_stays_with_its_agent_also_when_i
         while not await is_kept():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await move(stage, RDS)
-    await stage.kill(0)
-    monkeypatch.setattr("bot.relay.slot.LOOK_SECONDS", 0.005)
+    await stage.workers[0].drain(0)
     stage.backend.answer("a")
     stage.worker()
     await stage.until_state(run_id, "answered")
