@@ -48,6 +48,7 @@ class Run:
         backend, agent_id: the service and agent it was asked of.
         session_id, message_id, task_id: the service's names of the conversation, the answer and the run there.
         parent_id: of the answer it follows in the conversation, for services that want to know.
+        came: characters of its answer that had come, as far as it was saved.
         characters: what it cost; `estimated` when the service did not say.
         spent_before, estimated_before: the same of the paused runs it continues, whose cost is counted already.
         carried, pending: a paused run's answer so far (`bot.model.record`) and the id of what it waits for, for the
@@ -76,6 +77,7 @@ class Run:
     task_id: str = ""
     asks: int = 0
     refusals: int = 0
+    came: int = 0
     characters: int = 0
     estimated: bool = False
     spent_before: int = 0

@@ -63,6 +63,7 @@ class Asking:
         self.answer = self._so_far()
         self.carried = len(self.answer.text)
         self._carried_calls = len(self.answer.calls)
+        _, self._counted, _ = self.answer.text_after((0, 0))
         self.forgotten = self.is_fetching = False
         self._session: Session | None = None
 
@@ -262,6 +263,8 @@ class Asking:
     async def _take(self, event: Event) -> None:
         had_words = self.answer.has_text
         self.answer.apply(event, self._parts.clock())
+        new, self._counted, is_anew = self.answer.text_after(self._counted)
+        self.run.came = len(new) - self.carried if is_anew else self.run.came + len(new)
         self._reply.show(self.answer, Progress("working"))
         if self.answer.has_text and not had_words:
             waited = self._parts.wall() - self.run.asked_at

@@ -15,6 +15,8 @@ logger = log.get(__name__)
 
 _ACTIONS = {"das": "hdm:Chat", "das-legacy": "hdm:GetDasAgentSSE", "rds": "rdsai:ChatMessages"}
 """The RAM action that a question takes, by service: the one that is missing when an answer does not name another."""
+_OUTPUT_ONLY = frozenset({"das-legacy"})
+"""Services that bill what the agent writes, and not what it is asked: GetDasAgentSSE."""
 
 
 def stopped(run: Run, parts: Parts, by: str, *, for_good: bool) -> Ending:
@@ -104,5 +106,7 @@ def note_cost(answer: Answer, run: Run, carried: int) -> None:
     """Note in the run what it has cost so far: the service's figure, or an estimate. See `with_cost`."""
     said = answer.usage.characters if answer.usage else None
     run.estimated = said is None
-    # The services count what goes in and what comes out, tools' results not among it.
-    run.characters = len(run.question.text) + len(answer.text) - carried if said is None else said
+    # The services count what goes in and what comes out, tools' results not among it. Of what a dead worker had read
+    # only the record knows.
+    asked = 0 if run.backend in _OUTPUT_ONLY else len(run.question.text)
+    run.characters = asked + max(len(answer.text) - carried, run.came) if said is None else said

@@ -401,6 +401,8 @@ def _worker_fields(run: Run) -> dict[str, str]:
     if run.carried:
         options = json.dumps(run.options, ensure_ascii=False)
         advanced |= {"carried": run.carried, "pending": run.pending, "options": options}
+    if run.came:
+        advanced["came"] = str(run.came)
     if run.characters:
         advanced |= {"characters": str(run.characters), "estimated": str(int(run.estimated))}
     if run.spent_before:
@@ -457,6 +459,7 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
         task_id=record.get("task_id", ""),
         asks=int(record.get("asks") or 0),
         refusals=int(record.get("refusals") or 0),
+        came=int(record.get("came") or 0),
         characters=int(record.get("characters") or 0),
         estimated=record.get("estimated") == "1",
         spent_before=int(record.get("spent_before") or 0),

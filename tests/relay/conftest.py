@@ -361,6 +361,11 @@ class Stage:
             while await self.state(run_id) not in states:  # noqa: ASYNC110
                 await asyncio.sleep(0.002)
 
+    async def until_saved(self, run_id: str, predicate: Callable[[Run], bool]) -> None:
+        async with asyncio.timeout(40):
+            while not ((run := await self.runs.get(run_id)) and predicate(run)):  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+
     async def end(self) -> None:
         for worker in self.workers:
             await worker.drain(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID
 
 from bot.model.event import ApprovalAsked, RunError, RunFinished, RunStarted, TextMessageContent, Usage
@@ -151,14 +150,7 @@ async def test_a_question_that_waits_for_a_slot_stays_with_its_agent_also_when_i
     await stage.until(lambda: stage.backend.open)
     run_id = await stage.ask("a")
     await stage.until(lambda: shows(stage, "a", "waiting_slot 1"))
-
-    async def is_kept() -> bool:
-        run = await stage.runs.get(run_id)
-        return run is not None and run.backend == "das"
-
-    async with asyncio.timeout(30):
-        while not await is_kept():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+    await stage.until_saved(run_id, lambda run: run.backend == "das")
     await move(stage, RDS)
     await stage.workers[0].drain(0)
     stage.backend.answer("a")
