@@ -58,7 +58,10 @@ INTAKE_FAILURES = Counter(
     registry=REGISTRY,
 )
 RUNS = Counter(
-    "das_bot_runs", "Runs that ended, by service and final state.", ["backend", "state"], registry=REGISTRY
+    "das_bot_runs",
+    "Runs that ended, by service and final state; unshown where Slack let nobody see it.",
+    ["backend", "state"],
+    registry=REGISTRY,
 )
 RUN_SECONDS = Histogram(
     "das_bot_run_seconds",

@@ -185,6 +185,8 @@ class Asking:
         run, parts = self.run, self._parts
         question = await self._question()
         while True:
+            if self._reply.refused:
+                raise UnshownError
             # Others may have used up what was left when the question came in. What is decided already goes on.
             if parts.spent and not run.question.resumes and (sentence := await parts.spent(run)):
                 raise SpentError(sentence)

@@ -15,7 +15,7 @@ from bot.model import record
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run, State
 from bot.relay import endings
-from bot.relay.asking import Asking, LostError, SpentError, StaleError
+from bot.relay.asking import Asking, LostError, SpentError, StaleError, UnshownError
 from bot.relay.parts import Parts
 from bot.relay.reply import Reply, Save
 from bot.store.runs import LeaseLostError
@@ -79,7 +79,7 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
             # What the dead worker left says more than we know.
             return await reply.recover(endings.with_cost(ending, work.answer, run, work.carried))
     else:
-        if run.reply_ts:
+        if run.reply_ts and not reply.refused:
             # Its message stands; when Slack's budget is short the question does not wait for that as well.
             reply.show(work.answer, Progress("starting"))
         else:
@@ -88,6 +88,8 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
             ending = endings.stopped(run, parts, run.stop_by, for_good=False)
         elif endings.is_stale(run, parts):
             ending = endings.stale(run, parts)
+        elif reply.refused:
+            ending = endings.unshown(run, parts)
         else:
             ending = await _until_told(work, work.ask(), reply, control, parts)
     if ending.state is State.PAUSED:
@@ -154,6 +156,8 @@ def _ending(work: Asking, error: BaseException | None, parts: Parts) -> Ending:
             return endings.stale(work.run, parts)
         case SpentError():
             return endings.spent(str(error))
+        case UnshownError():
+            return endings.unshown(work.run, parts)
         case LostError():
             return endings.interrupted(work.run, parts)
     raise error

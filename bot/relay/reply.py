@@ -26,6 +26,12 @@ class Reply(Protocol):
         stand over what another worker wrote."""
         ...
 
+    @property
+    def refused(self) -> str:
+        """Why nothing of this can be shown, as far as the platform has told: the bot was removed, say. "" while it
+        can."""
+        ...
+
     async def open(self, progress: Progress) -> None:
         """Make the first message, or bring the one the run already has up to this."""
         ...
@@ -75,6 +81,10 @@ class Platform(Protocol):
         Raises:
             CannotPostError: when the bot may not post there.
         """
+        ...
+
+    def excuse(self, run: Run, line: str) -> None:
+        """Tell who asked, privately and if there is still a way, what cannot be said in the run's thread."""
         ...
 
     async def withdraw_roots(self, run: Run) -> None:

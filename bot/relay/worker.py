@@ -316,8 +316,13 @@ class Worker:
             except (RedisError, OSError) as error:
                 await self._away(error)
         seconds = round(run.ended_at - run.accepted_at, 1)
+        shown = run.state.value
+        if reply and reply.refused:
+            shown = "unshown"
+            logger.error("its end could not be shown", run=run.reference, reason=reply.refused)
+            self._platform.excuse(run, endings.unshown(run, self._parts).reason)
         logger.info("run ended", run=run.reference, state=run.state.value, seconds=seconds)
-        metrics.run_ended(run.backend, run.state.value, seconds)
+        metrics.run_ended(run.backend, shown, seconds)
 
     async def _beat(self) -> None:
         """Renew the leases of all jobs while there are any: together, since each by itself costs more than the rest of

@@ -48,6 +48,10 @@ _CHANNEL = {
     "views.open": "",
 }
 """What a method calls the channel, where it is not "channel"; "" for none."""
+_WRITES = frozenset(
+    {"chat.postMessage", "chat.startStream", "chat.appendStream", "chat.stopStream", "chat.update"}
+)
+"""What replies are written with."""
 _TRANSIENT = frozenset(
     {
         "internal_error",
@@ -122,12 +126,14 @@ class SlackClient:
         budget: what paces the calls.
         refusals: what this workspace was found not to know.
         is_shut_out: whether Slack has taken the token back; only a start with another one helps.
+        closed: channels where the bot may write nothing, as the last write there told, with Slack's word.
     """
 
     def __init__(self, token: str, base_url: str, budget: Budget) -> None:
         self.budget = budget
         self.refusals = Refusals()
         self.is_shut_out = False
+        self.closed: dict[str, str] = {}
         self._token = token
         self._base_url = base_url
         self._session: aiohttp.ClientSession | None = None
@@ -200,13 +206,18 @@ class SlackClient:
             arguments = ({name: channel} if name else {}) | make()
             try:
                 with _measured(method, waited):
-                    return await _to_its_end(self._send(method, arguments, on_answer))
+                    answer = await _to_its_end(self._send(method, arguments, on_answer))
+                if method in _WRITES:
+                    self.closed.pop(channel, None)
+                return answer
             except SlackApiError as error:
                 retry_after = _retry_after(error)
                 if retry_after is None:
                     refusal = _sorted(error)
                     if refusal.code in _DEAD_TOKEN:
                         self.shut_out(refusal.code)
+                    if method in _WRITES and isinstance(refusal, ClosedPlaceError):
+                        self.closed[channel] = refusal.code
                     raise refusal from None
                 logger.warning("slack asks to slow down", method=method, seconds=retry_after)
                 await self.budget.refused(method, channel, retry_after)

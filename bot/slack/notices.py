@@ -50,15 +50,23 @@ class Notices:
 
         While too many such lines wait, it is not shown; the log says so, once for many.
         """
+        place = {"thread_ts": thread_ts} if thread_ts else {}
+        shown = {"blocks": blocks} if blocks else {}
+        self._line("chat.postEphemeral", channel, user, {"user": user, "text": text, **place, **shown})
+
+    def write_to(self, user: str, text: str) -> None:
+        """Write `text` (mrkdwn) to one person in their direct messages with the bot, as `tell` does in a channel."""
+        self._line("chat.postMessage", user, user, {"text": text}, tries=1)
+
+    def _line(
+        self, method: str, channel: str, user: str, arguments: dict[str, Any], tries: int = _TRIES
+    ) -> None:
         was_full, self._is_full = self._is_full, len(self._lines) >= _MOST_LINES
         if self._is_full:
             if not was_full:
                 logger.warning("private lines are not said, too many wait", waiting=len(self._lines))
             return
-        place = {"thread_ts": thread_ts} if thread_ts else {}
-        shown = {"blocks": blocks} if blocks else {}
-        arguments = {"user": user, "text": text, **place, **shown}
-        line = self.behind(self._call("chat.postEphemeral", channel, user, arguments))
+        line = self.behind(self._call(method, channel, user, arguments, tries))
         self._lines.add(line)
         line.add_done_callback(self._lines.discard)
 

@@ -60,6 +60,11 @@ class SlackPlatform:
         """The reply to a run."""
         return SlackReply(self._client, run, save, self._names, console=self._console)
 
+    def excuse(self, run: Run, line: str) -> None:
+        """Tell who asked in their direct messages what cannot be said in the run's thread."""
+        if not self._client.is_shut_out:
+            self._notices.write_to(run.question.user, line)
+
     async def open_thread(self, run: Run, save: Save) -> str:
         """Post "@who asked: …" for a command; returns its ts. After an uncertain post, looks before posting again.
 

@@ -99,6 +99,14 @@ _WORDS: dict[str, tuple[str, str]] = {
         "This question waited longer than {minutes} minutes and was not asked. Ask again if you still need the answer.",
         "该问题等待超过 {minutes} 分钟，未提交。如仍需要，请重新提问。",
     ),
+    "unasked": (
+        "I could not write in <#{channel}>, so your question there was not asked. Reference {reference}",
+        "我无法在 <#{channel}> 发言，因此您在那里的问题没有提交。编号 {reference}",
+    ),
+    "unshown": (
+        "I could not write in <#{channel}>, so the answer to your question there is not shown. Reference {reference}",
+        "我无法在 <#{channel}> 发言，因此您在那里的问题的回答未能显示。编号 {reference}",
+    ),
     "session_gone": (
         "The agent had forgotten what was said in this thread; it answered without it.",
         "智能体已不记得本话题之前的内容，此回答未参考上文。",

@@ -134,6 +134,9 @@ class World:
     break_reply: Exception | None = None
     break_writing: Exception | None = None
     cannot_post: bool = False
+    refused: str = ""
+    """Why nothing can be shown."""
+    excuses: list[str] = field(default_factory=list)
     broke: int = 0
     spent: dict[str, int | None] = field(default_factory=dict)
     """The characters each ending told."""
@@ -159,6 +162,10 @@ class WrittenReply:
         self.wrote_late = False
         self._question = run.question.text
         self._last = ""
+
+    @property
+    def refused(self) -> str:
+        return self._world.refused
 
     async def open(self, progress: Progress) -> None:
         if self._world.hold_open:
@@ -229,6 +236,9 @@ class WrittenPlatform:
         if self._world.hold_root:
             await self._world.hold_root.wait()
         return "5.0"
+
+    def excuse(self, run: Run, line: str) -> None:
+        self._world.excuses.append(line)
 
     async def withdraw_roots(self, run: Run) -> None:
         self._world.say(run.question.text, f"ROOTS WITHDRAWN BUT {run.question.thread.thread_ts}")

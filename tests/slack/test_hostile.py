@@ -123,6 +123,45 @@ async def test_over_http_too_a_token_that_was_taken_back_is_told_by_readyz(make_
     assert (status, parts["slack"]) == (503, False)
 
 
+async def test_what_nobody_could_read_is_not_asked(make_house: Any) -> None:
+    """The channel was archived meanwhile; who asked learns of it in their direct messages."""
+    house = await make_house()
+    await house.start()
+    house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
+    house.workspace.archive(ANA, OPS)
+    await at_rest(house)
+    (run,) = await house.runs()
+    assert run["state"] == "failed" and not house.das.requests
+    direct = next(room for room in house.workspace.state.channels.values() if room.user == ANA and room.is_im)
+    await house.eventually(lambda: told(house, direct.id))
+    (line,) = [message for message in house.workspace.messages if message.channel == direct.id]
+    assert line.text.startswith(f"I could not write in <#{OPS}>, so your question there was not asked.")
+
+
+async def told(house: Any, channel: str) -> bool:
+    return any(message.channel == channel for message in house.workspace.messages)
+
+
+async def test_questions_that_wait_when_the_token_is_taken_back_are_not_asked(make_house: Any) -> None:
+    house = await make_house()
+    await house.start()
+    house.das.next_faults.append(Faults(hang_after=HELD_AFTER))
+    for number in range(3):
+        house.workspace.say(ANA, OPS, f"@das why is rm-bp1demo000{number} slow?")
+    await house.taken(3)
+
+    async def all_wait() -> bool:
+        waiting = [message for message in house.workspace.messages if "Waiting: place" in str(message.blocks)]
+        return len(waiting) == 2
+
+    await house.eventually(all_wait)
+    house.workspace.revoke_tokens()
+    house.das.resume()
+    await house.ended(3)
+    assert sorted(run["state"] for run in await house.runs()) == ["answered", "failed", "failed"]
+    assert len(house.das.requests) == 1
+
+
 async def test_a_deleted_question_is_answered_all_the_same(make_house: Any) -> None:
     house, root = await begun(make_house)
     house.workspace.delete(ANA, OPS, root)

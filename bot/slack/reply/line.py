@@ -41,6 +41,11 @@ class Line:
         return self._client.budget
 
     @property
+    def closed(self) -> str:
+        """Slack's word for why the bot may write nothing there, as it was last told; "" while it may."""
+        return "token_revoked" if self._client.is_shut_out else self._client.closed.get(self.channel, "")
+
+    @property
     def channel(self) -> str:
         """Where the reply is."""
         return self._run.question.thread.channel

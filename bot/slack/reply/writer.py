@@ -87,7 +87,7 @@ class SlackReply:
         self._is_anew = False
         """Whether the end was posted anew, because Slack did not let a message be changed."""
         self._has_written = False
-        self._refused = ""
+        self._refused = self._was_refused = ""
         self._replaced = 0
         self._changed = asyncio.Event()
         self._told = -1
@@ -97,6 +97,11 @@ class SlackReply:
     def wrote_late(self) -> bool:
         """Whether a write was carried out when the lease may have run out."""
         return self._record.wrote_late
+
+    @property
+    def refused(self) -> str:
+        """Why nothing of this can be shown, as far as Slack has told; "" while it can."""
+        return self._refused or self._line.closed
 
     # -- the protocol ----------------------------------------------------------------------------------
 
@@ -139,6 +144,9 @@ class SlackReply:
         # Of a run that never ran the time would be that of waiting.
         self._draft.elapsed = self._clock() - self._began if self._run.may_have_begun else 0.0
         self._draft.ending = ending
+        if self._messages:
+            # Where it was allowed once, it may be allowed again.
+            self._refused = ""
         # However long Slack is away: the thread would show a running answer for ever. Should this process end
         # meanwhile, the run's record still says what is to be shown.
         while not await self._write(Priority.FINAL):
@@ -418,9 +426,8 @@ class SlackReply:
                 await self._write_last(rungs[0])
                 break
             except (RefusedBlocksError, TooBigError) as error:
-                reason = str(error)
                 if len(rungs) == 1:
-                    logger.error("final state not shown", run=self._run.reference, reason=reason)
+                    self._refuse(error)
                     break
                 del rungs[0]
             except UncertainError as error:
@@ -429,7 +436,7 @@ class SlackReply:
             except SlackError as error:
                 is_closed = isinstance(error, ClosedPlaceError)
                 if ended is None or is_closed or not self._messages or self._is_anew:
-                    logger.error("final state not shown", run=self._run.reference, reason=str(error))
+                    self._refuse(error)
                     break
                 logger.warning("message not changed", run=self._run.reference, reason=str(error))
                 self._is_anew = True
@@ -448,7 +455,9 @@ class SlackReply:
 
     def _refuse(self, error: SlackError) -> None:
         self._refused = str(error)
-        logger.error("slack refuses the reply", run=self._run.reference, reason=self._refused)
+        if self._refused != self._was_refused:
+            logger.error("slack refuses the reply", run=self._run.reference, reason=self._refused)
+        self._was_refused = self._refused
 
     async def _step_down(self, error: SlackError) -> bool:
         """Fall back to simpler blocks; False when there are none."""
