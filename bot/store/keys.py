@@ -80,8 +80,8 @@ def lease(thread: str) -> str:
 
 
 def slot(agent: str, part: str) -> str:
-    """Sorted sets of an agent's slots: `held`, `waiting` (by arrival), `alive` (by expiry), and `shares` (by expiry): who
-    of them is of an agent with a limit of its own."""
+    """Sorted sets of an agent's slots: `held`, `waiting` (by arrival), `alive` (by expiry), and `shares` (by expiry):
+    who of them is of an agent with a limit of its own."""
     return f"{PREFIX}slot:{agent}:{part}"
 
 
