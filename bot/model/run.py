@@ -51,6 +51,7 @@ class Run:
         came: characters of its answer that had come, as far as it was saved.
         characters: what it cost; `estimated` when the service did not say.
         spent_before, estimated_before: the same of the paused runs it continues, whose cost is counted already.
+        seconds_before: how long those were at work.
         carried, pending: a paused run's answer so far (`bot.model.record`) and the id of what it waits for, for the
             run that continues it.
         options: the answers it offers to choose from.
@@ -82,6 +83,7 @@ class Run:
     estimated: bool = False
     spent_before: int = 0
     estimated_before: bool = False
+    seconds_before: float = 0.0
     carried: str = ""
     pending: str = ""
     options: tuple[str, ...] = ()

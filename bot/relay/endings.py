@@ -22,6 +22,9 @@ _OUTPUT_ONLY = frozenset({"das-legacy"})
 def stopped(run: Run, parts: Parts, by: str, *, for_good: bool) -> Ending:
     """Somebody stopped it. `for_good`: the service has ended the run, too; else nobody listens any more."""
     words = "stopped_early"
+    if run.question.resumes:
+        # Only RDS Copilot's consents are given elsewhere; DAS Agent asks here.
+        words = "stopped_decided" if run.backend == "rds" else "stopped_unanswered"
     if run.may_have_begun:
         words = "stopped_for_good" if for_good else "stopped"
     return Ending(State.STOPPED, parts.sentences.say(words, run.question.language, by=by), by)
@@ -96,7 +99,9 @@ def with_cost(ending: Ending, answer: Answer, run: Run, carried: int) -> Ending:
     `carried` characters of the answer are of an earlier run. The ending tells of both, the run of its own.
     """
     if not run.may_have_begun:
-        return ending
+        if not run.spent_before:
+            return ending
+        return replace(ending, characters=run.spent_before, estimated=run.estimated_before)
     note_cost(answer, run, carried)
     shown = run.spent_before + run.characters
     return replace(ending, characters=shown, estimated=run.estimated or run.estimated_before)

@@ -282,6 +282,7 @@ class Worker:
             run.backend, run.agent_id, run.session_id = paused.backend, paused.agent_id, paused.session_id
             run.spent_before = paused.spent_before + paused.characters
             run.estimated_before = paused.estimated or paused.estimated_before
+            run.seconds_before = paused.seconds_before + max(0.0, paused.ended_at - paused.asked_at)
 
     async def _relay(self, job: _Job, reply: Reply, save: Save) -> Ending:
         """The relay, and a last resort: a fault of our own ends the run too, or it would be taken up for ever."""
@@ -395,7 +396,9 @@ class Worker:
 
     async def _stop_waiting(self, job: _Job, run: Run, reply: Reply) -> None:
         ending = endings.stopped(run, self._parts, run.stop_by, for_good=False)
-        await reply.finish(record.load(run.carried, 0.0), ending)
+        answer = record.load(run.carried, 0.0)
+        ending = endings.with_cost(ending, answer, run, len(answer.text))
+        await reply.finish(answer, ending)
         run.state, run.ended_at = ending.state, self._parts.wall()
         while not await self._runs.end_waiting(job.lease, run):
             await reply.restore()

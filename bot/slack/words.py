@@ -91,6 +91,14 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Stopped by <@{by}> before it was asked; nothing ran.",
         "<@{by}> 在提问发出前已停止；未执行任何操作。",
     ),
+    "stopped_decided": (
+        "Stopped by <@{by}> before it went on; what is decided in the console stays decided.",
+        "<@{by}> 在继续运行前已停止；已在控制台中作出的决定仍然有效。",
+    ),
+    "stopped_unanswered": (
+        "Stopped by <@{by}> before it went on; the agent has not got the answer to what it asked.",
+        "<@{by}> 在继续运行前已停止；对智能体提问的回复尚未提交。",
+    ),
     "interrupted": (
         "The bot restarted in the middle of this answer. What had come is kept; the question was not asked again.",
         "机器人在回答过程中重启。已收到的内容保留；问题没有重复提交。",

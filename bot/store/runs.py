@@ -405,6 +405,8 @@ def _worker_fields(run: Run) -> dict[str, str]:
         advanced["came"] = str(run.came)
     if run.characters:
         advanced |= {"characters": str(run.characters), "estimated": str(int(run.estimated))}
+    if run.seconds_before:
+        advanced["seconds_before"] = f"{run.seconds_before:.3f}"
     if run.spent_before:
         before = {"spent_before": str(run.spent_before), "estimated_before": str(int(run.estimated_before))}
         advanced |= before
@@ -464,6 +466,7 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
         estimated=record.get("estimated") == "1",
         spent_before=int(record.get("spent_before") or 0),
         estimated_before=record.get("estimated_before") == "1",
+        seconds_before=float(record.get("seconds_before") or 0),
         carried=record.get("carried", ""),
         pending=record.get("pending", ""),
         options=tuple(json.loads(record.get("options") or "[]")),

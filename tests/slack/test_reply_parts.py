@@ -312,7 +312,10 @@ def test_silence_is_told_and_ends_with_the_next_event() -> None:
         (Ending(State.ANSWERED, characters=1_204), None, " · 1,204 characters"),
         (Ending(State.ANSWERED, characters=1_234, estimated=True), None, " · ≈ 1,200 characters"),
         (Ending(State.ANSWERED, characters=7, estimated=True), None, " · ≈ 7 characters"),
-        (Ending(State.ANSWERED, characters=9, estimated=True), 31_337, " · 31,337 characters"),
+        (Ending(State.ANSWERED, characters=31_337), 31_337, " · 31,337 characters"),
+        # What was paused before cost something, too.
+        (Ending(State.ANSWERED, characters=954), 935, " · 954 characters"),
+        (Ending(State.ANSWERED, characters=1_954, estimated=True), 935, " · ≈ 2,000 characters"),
     ],
 )
 def test_the_footer_tells_the_cost_and_whether_it_is_known(

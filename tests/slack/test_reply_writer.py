@@ -103,6 +103,14 @@ async def test_what_never_ran_has_no_duration(desk: Desk, asks: int, refusals: i
     assert ("DAS Agent · `" in content(message)) is not ran
 
 
+async def test_the_footer_tells_the_seconds_of_all_parts_of_an_answer_that_was_paused(desk: Desk) -> None:
+    reply = desk.reply(desk.run(asks=1, seconds_before=83.0))
+    await reply.open(Progress("working"))
+    await reply.finish(Answer(), Ending(State.ANSWERED))
+    (message,) = desk.shown
+    assert "DAS Agent · 1 min 23 s · `" in content(message)
+
+
 async def test_one_message_from_the_first_sign_to_the_end(desk: Desk) -> None:
     run = desk.run()
     reply = desk.reply(run)

@@ -195,7 +195,7 @@ def footer(
 ) -> str:
     """Backend, agent, duration, tool calls, characters and the reference, in mrkdwn.
 
-    `agent` is an agent's id worth showing; `ending` brings what the run cost where the service did not say.
+    `agent` is an agent's id worth showing; `ending` brings what the answer cost, with its parts before a pause.
     """
     # A question stopped while it waited behind another never had a backend.
     parts = [part for part in (backend, mrkdwn(shortened(agent, _AGENT_MOST))) if part]
@@ -214,14 +214,15 @@ _AGENT_MOST = 60
 
 
 def _characters(answer: Answer, ending: Ending | None, language: Language) -> str:
-    if answer.usage and answer.usage.characters is not None:
-        return say("characters", language, count=f"{answer.usage.characters:,}")
-    if ending is None or ending.characters is None:
+    # The ending knows of the parts before a pause, too; where there is none, only the service has a figure.
+    said = answer.usage.characters if answer.usage else None
+    cost = said if ending is None or ending.characters is None else ending.characters
+    if cost is None:
         return ""
-    if not ending.estimated:
-        return say("characters", language, count=f"{ending.characters:,}")
+    if ending is None or not ending.estimated:
+        return say("characters", language, count=f"{cost:,}")
     # More than two digits would pretend to a precision an estimate has not.
-    rounded = round(ending.characters, 2 - len(str(ending.characters)))
+    rounded = round(cost, 2 - len(str(cost)))
     return say("characters_about", language, count=f"{rounded:,}")
 
 

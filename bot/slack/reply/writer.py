@@ -143,6 +143,7 @@ class SlackReply:
         self._draft.answer = answer
         # Of a run that never ran the time would be that of waiting.
         self._draft.elapsed = self._clock() - self._began if self._run.may_have_begun else 0.0
+        self._draft.elapsed += self._run.seconds_before
         self._draft.ending = ending
         if self._messages:
             # Where it was allowed once, it may be allowed again.
