@@ -297,7 +297,7 @@ def _worker(ground: _Ground) -> Worker:
     platform = SlackPlatform(
         ground.client, ground.notices, ground.names, ground.access, console=settings.rds_console_url
     )
-    return Worker(ground.runs, platform, parts, max_runs=settings.max_runs)
+    return Worker(ground.runs, platform, parts, max_runs=settings.max_runs, max_waiting=settings.max_waiting)
 
 
 def _desk(ground: _Ground, worker: Worker) -> Desk:

@@ -173,7 +173,8 @@ class Settings(BaseSettings):
         200,
         ge=1,
         le=5000,
-        description="Threads one process takes at once, waiting ones included; a dead process's come on top",
+        description="Threads one process takes at once; those that only wait for a slot, and a dead process's, come on "
+        "top",
     )
     max_waiting: int = Field(
         500,

@@ -17,6 +17,7 @@ from bot.model.event import Event, RunStarted
 from bot.model.question import Asker
 from bot.model.run import Run, State
 from bot.relay import endings
+from bot.relay.control import Control
 from bot.relay.parts import Parts
 from bot.relay.reply import Reply, Save
 from bot.relay.slot import held
@@ -44,6 +45,10 @@ class UnshownError(Exception):
     """Nothing of an answer can be shown where the question was asked; it was not asked."""
 
 
+class UnsentError(Exception):
+    """It was stopped, or the process has to end, in the moment before the request would have left."""
+
+
 class LostError(Exception):
     """The answer a dead worker had asked for is not to be had."""
 
@@ -55,16 +60,17 @@ class Asking:
         answer: what has come so far.
         carried: characters of it that an earlier, paused run had said.
         forgotten: whether the service had forgotten the conversation, and the question was asked in a new one.
+        is_unsent: whether it is noted as asked while the request has yet to leave.
         is_fetching: whether its stream is lost and the answer is looked for in the service's history.
     """
 
-    def __init__(self, run: Run, reply: Reply, save: Save, parts: Parts) -> None:
-        self.run, self._reply, self._save, self._parts = run, reply, save, parts
+    def __init__(self, run: Run, reply: Reply, save: Save, control: Control, parts: Parts) -> None:
+        self.run, self._reply, self._save, self._control, self._parts = run, reply, save, control, parts
         self.answer = self._so_far()
         self.carried = len(self.answer.text)
         self._carried_calls = len(self.answer.calls)
         _, self._counted, _ = self.answer.text_after((0, 0))
-        self.forgotten = self.is_fetching = False
+        self.forgotten = self.is_fetching = self.is_unsent = False
         self._session: Session | None = None
 
     def _so_far(self) -> Answer:
@@ -115,6 +121,7 @@ class Asking:
             nonlocal is_kept
             if endings.is_stale(run, parts):
                 raise StaleError
+            self._control.waits_for_slot = True
             self._reply.show(self.answer, Progress("waiting_slot", place, kind.most))
             if not is_kept:
                 # Should this worker die, and the thread be moved, the next one still asks the same agent.
@@ -122,6 +129,7 @@ class Asking:
                 await self._save()
 
         async with self._slot(kind, waiting):
+            self._control.waits_for_slot = False
             try:
                 await self._ask_until_begun(backend)
             except UpstreamError as error:
@@ -191,6 +199,7 @@ class Asking:
             if parts.spent and not run.question.resumes and (sentence := await parts.spent(run)):
                 raise SpentError(sentence)
             # Written down before the request leaves: after a crash nobody asks again.
+            self.is_unsent = True
             run.asks += 1
             run.asked_at = parts.wall()
             run.state = State.RUNNING
@@ -205,6 +214,9 @@ class Asking:
                 session=run.session_id,
             )
             self._reply.show(self.answer, Progress("working"))
+            if self._control.signal.is_set():
+                raise UnsentError
+            self.is_unsent = False
             try:
                 with metrics.RUNNING.labels(run.backend).track_inprogress(), traces.span("ask"):
                     async with backend.ask(question) as events:
@@ -226,6 +238,13 @@ class Asking:
             await self._save()
             self._reply.show(self.answer, Progress("waiting_service", seconds=pause))
             await parts.sleep(pause)
+
+    async def take_back(self) -> None:
+        """What was noted as asked and has not left counts as refused: it may be asked by another worker."""
+        if self.is_unsent:
+            self.is_unsent = False
+            self.run.refusals += 1
+            await self._save()
 
     async def _begin_anew(self) -> Ask:
         """The service has forgotten the conversation: the question is asked in a new one, and the reply says so."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 
 from bot import log, metrics
 from bot.model import record
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run, State
 from bot.relay import endings
-from bot.relay.asking import Asking, LostError, SpentError, StaleError, UnshownError
+from bot.relay.asking import Asking, LostError, SpentError, StaleError, UnsentError, UnshownError
+from bot.relay.control import Control
 from bot.relay.parts import Parts
 from bot.relay.reply import Reply, Save
 from bot.store.runs import LeaseLostError
@@ -36,25 +36,6 @@ class HandOver(Exception):
     """The process ends, and another worker can do better: it asks what was not asked, and fetches what goes on."""
 
 
-@dataclass(slots=True)
-class Control:
-    """How the outside reaches a run under way: somebody stops it, or the process has to end."""
-
-    stopped_by: str = ""
-    ending_process: bool = False
-    signal: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def stop(self, user: str) -> None:
-        """Somebody wants it to stop; the first one counts."""
-        self.stopped_by = self.stopped_by or user
-        self.signal.set()
-
-    def shut_down(self) -> None:
-        """The process has to end now."""
-        self.ending_process = True
-        self.signal.set()
-
-
 async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Parts) -> Ending:
     """Bring a run to its final state and show it. The caller holds the thread's lease and writes the state down.
 
@@ -62,7 +43,7 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
         HandOver: when the process ends and another worker shall go on.
         LeaseLostError: when another worker took the thread over; nothing more was written.
     """
-    work = Asking(run, reply, save, parts)
+    work = Asking(run, reply, save, control, parts)
     # A worker may have died after it had shown the end, whether the service had taken the question or refused it.
     if shown := await reply.ended():
         return shown
@@ -123,13 +104,17 @@ async def _until_told(
         for each in (task, told, writing):
             each.cancel()
         await asyncio.gather(task, told, writing, return_exceptions=True)
+    await work.take_back()
     work.answer.close(parts.clock())
     # Told too late, a complete answer is one all the same, unless it ended because it was stopped.
     if was_told and (for_good or not work.is_told):
         return _told(work, control, parts, for_good=for_good)
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, UnsentError):
+        return _told(work, control, parts, for_good=False)
     if task.cancelled() and not was_told:
         raise RuntimeError("the asking was cancelled from inside")
-    return _ending(work, None if task.cancelled() else task.exception(), parts)
+    return _ending(work, error, parts)
 
 
 def _told(work: Asking, control: Control, parts: Parts, *, for_good: bool) -> Ending:
@@ -182,7 +167,7 @@ async def _stop_upstream(work: Asking, asking: asyncio.Task[None], parts: Parts)
     try:
         async with asyncio.timeout(STOP_SECONDS):
             while not run.task_id:
-                if asking.done() or not run.may_have_begun:
+                if asking.done() or work.is_unsent or not run.may_have_begun:
                     return False  # The service has refused it; it would only be asked again.
                 if work.is_fetching:
                     return False  # Only its stream tells the id; the history does not.

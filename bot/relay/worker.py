@@ -15,9 +15,10 @@ from bot.model.ending import Ending, Progress
 from bot.model.question import Thread
 from bot.model.run import Run, State
 from bot.relay import endings
+from bot.relay.control import Control
 from bot.relay.mending import Mending
 from bot.relay.parts import Parts
-from bot.relay.relay import Control, HandOver, relay
+from bot.relay.relay import HandOver, relay
 from bot.relay.reply import CannotPostError, Platform, Reply, Save
 from bot.relay.staying import stay
 from bot.store import connection
@@ -62,14 +63,21 @@ class _Job:
 
 
 class Worker:
-    """Works on at most `max_runs` threads at once, those of dead workers apart. `run` is its life; `drain` ends it."""
+    """Works on at most `max_runs` threads at once. `run` is its life; `drain` ends it.
 
-    def __init__(self, runs: Runs, platform: Platform, parts: Parts, *, max_runs: int) -> None:
+    Those of dead workers come on top, and so do those whose runs only wait for one of their agent's slots, of which it
+    holds `max_waiting` at most: else a busy agent's would keep out those whose agent is free.
+    """
+
+    def __init__(
+        self, runs: Runs, platform: Platform, parts: Parts, *, max_runs: int, max_waiting: int = 500
+    ) -> None:
         self._runs = runs
         self._platform = platform
         self._parts = parts
         self._mending = Mending(runs, platform, parts.sleep)
         self._max = max_runs
+        self._max_waiting = max_waiting
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: dict[str, _Job] = {}
         self._entries: set[str] = set()
@@ -86,6 +94,12 @@ class Worker:
     def busy(self) -> int:
         """How many threads are being worked on."""
         return len(self._tasks)
+
+    @property
+    def _room(self) -> int:
+        """How many more threads may be taken."""
+        waiting = sum(job.control.waits_for_slot for job in self._jobs.values())
+        return min(self._max - (len(self._tasks) - waiting), self._max + self._max_waiting - len(self._tasks))
 
     def stop_run(self, run_id: str, user: str) -> None:
         """Stop a run at once if this worker has it; otherwise its worker sees the stop with its next beat."""
@@ -138,7 +152,7 @@ class Worker:
 
     async def _read(self) -> None:
         while not self._draining.is_set():
-            room = self._max - len(self._tasks)
+            room = self._room
             if room <= 0:
                 await asyncio.wait(self._tasks, timeout=READ_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
                 continue

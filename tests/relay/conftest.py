@@ -282,7 +282,9 @@ class Stage:
         )
         return (await self.runs.accept(question)).run_id
 
-    def worker(self, *, max_runs: int = 10, wall: Callable[[], float] = time.time) -> Worker:
+    def worker(
+        self, *, max_runs: int = 10, max_waiting: int = 500, wall: Callable[[], float] = time.time
+    ) -> Worker:
         """One more worker, as of another process, at work."""
         sentences = Sentences(lambda error, language: f"explained {error.code}", _say)
 
@@ -325,7 +327,7 @@ class Stage:
             jitter=lambda: 0.5,
         )
         runs = Runs(self.redis, keys.Lives(), f"worker{len(self.workers)}")
-        worker = Worker(runs, WrittenPlatform(self.world), parts, max_runs=max_runs)
+        worker = Worker(runs, WrittenPlatform(self.world), parts, max_runs=max_runs, max_waiting=max_waiting)
         self.workers.append(worker)
         self._lives.append(asyncio.create_task(worker.run()))
         return worker

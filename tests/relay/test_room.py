@@ -1,0 +1,110 @@
+"""How much a worker takes at once, and what may not wait for what."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bot.model.question import Thread
+from bot.relay.control import Control
+
+if TYPE_CHECKING:
+    from tests.relay.conftest import Stage
+
+
+async def test_who_waits_for_a_busy_agent_takes_no_place_of_who_asks_a_free_one(stage: Stage) -> None:
+    for number in range(5):
+        await stage.ask(f"das {number}", Thread("T1", "C1", f"{number}.0"))
+    stage.worker(max_runs=3)
+    await stage.until(lambda: stage.backend.open)
+    rds = await stage.ask("rds", Thread("T1", "C1", "99.0"), backend="rds")
+    stage.followed.answer("rds")
+    await stage.until_state(rds, "answered")
+    assert len(stage.backend.asked) == 1
+
+
+async def test_no_more_wait_in_one_process_than_it_may_hold(stage: Stage) -> None:
+    stage.limit = 1
+    worker = stage.worker(max_runs=2, max_waiting=2)
+    for number in range(6):
+        await stage.ask(f"q{number}", Thread("T1", "C1", f"{number}.0"))
+    await stage.until(lambda: worker.busy == 4)
+    await stage.until(lambda: sum(job.control.waits_for_slot for job in worker._jobs.values()) == 3)
+    for number in range(6):
+        stage.backend.answer(f"q{number}")
+    await stage.until(lambda: len(stage.backend.asked) == 6 and not worker.busy)
+    assert stage.backend.most_open == 1
+
+
+@pytest.mark.parametrize("how", ["shut down", "stopped"])
+async def test_what_had_not_left_when_it_was_told_to_end_was_never_asked(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The slot comes in the moment in which the process has to end, or in which somebody stops the run."""
+    came, go_on = asyncio.Event(), asyncio.Event()
+    worker = stage.worker()
+    ask: Any = worker._parts.slots.ask
+
+    async def held_up(*args: Any, **options: Any) -> int:
+        came.set()
+        await go_on.wait()
+        return int(await ask(*args, **options))
+
+    monkeypatch.setattr(worker._parts.slots, "ask", held_up)
+    shut_down, stop = Control.shut_down, Control.stop
+
+    def told(act: Any) -> Any:
+        def tell(control: Control, *args: str) -> None:
+            act(control, *args)
+            go_on.set()
+
+        return tell
+
+    monkeypatch.setattr(Control, "shut_down", told(shut_down))
+    monkeypatch.setattr(Control, "stop", told(stop))
+    run_id = await stage.ask("why?")
+    await came.wait()
+    if how == "stopped":
+        worker.stop_run(run_id, "U9")
+        await stage.until_state(run_id, "stopped")
+        assert stage.world.endings("why?") == ["END stopped stopped_early by=U9|"]
+        assert stage.backend.asked == []
+    else:
+        await worker.drain(1)
+        assert stage.backend.asked == [] and stage.world.endings("why?") == []
+        stage.worker()
+        stage.backend.answer("why?")
+        await stage.until_state(run_id, "answered")
+        assert stage.backend.asked == ["why?"]
+
+
+@pytest.mark.parametrize("how", ["shut down", "stopped"])
+async def test_what_is_noted_as_asked_and_has_not_left_is_taken_back(stage: Stage, how: str) -> None:
+    """Told to end while the note that it is asked is on its way."""
+    worker = stage.worker()
+    noted: Any = worker._runs.save
+    held = asyncio.Event()
+
+    async def save(lease: Any, run: Any) -> None:
+        await noted(lease, run)
+        if run.asks and not run.refusals:
+            held.set()
+            if how == "shut down":
+                [job] = worker._jobs.values()
+                job.control.shut_down()
+            else:
+                worker.stop_run(run.id, "U9")
+            await asyncio.sleep(0)
+
+    worker._runs.save = save  # type: ignore[method-assign]
+    run_id = await stage.ask("why?", backend="rds")
+    await held.wait()
+    if how == "stopped":
+        await stage.until_state(run_id, "stopped")
+        assert stage.world.endings("why?") == ["END stopped stopped_early by=U9|"]
+    else:
+        stage.followed.answer("why?")
+        await stage.until_state(run_id, "answered")
+    assert stage.followed.asked == (["why?"] if how == "shut down" else [])
