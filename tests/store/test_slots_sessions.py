@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from bot.model.question import Question, Thread
 from bot.model.run import Run
+from bot.relay import slot
 from bot.store import keys
 from bot.store.connection import connect
 from bot.store.scripts import sources
@@ -55,6 +56,19 @@ async def test_the_slot_and_the_place_of_the_dead_go_to_the_next(redis: Redis) -
     await redis.zadd(keys.slot("ag", "held"), {"dead holder": 1})
     await redis.zadd(keys.slot("ag", "alive"), {"dead waiter": 1})
     assert await slots.ask(kind, "alive") == 0
+
+
+async def test_the_slot_and_the_place_of_the_dead_are_free_within_half_a_minute(redis: Redis) -> None:
+    slots, kind = Slots(redis), Kind("ag", 1)
+    for name in ("dead holder", "dead waiter"):
+        await slots.ask(kind, name)
+    seconds, _ = await redis.time()
+    for part, name in (("held", "dead holder"), ("alive", "dead waiter")):
+        until = await redis.zscore(keys.slot("ag", part), name)
+        assert until is not None
+        # Who waits looks again this soon; and who lives must have the time to say so more than once.
+        assert until / 1000 + slot.LOOK_SECONDS <= seconds + 30
+        assert until / 1000 - seconds > 2 * slot.RENEW_SECONDS
 
 
 async def test_a_renewed_slot_lives_on(redis: Redis) -> None:
