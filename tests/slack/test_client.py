@@ -87,7 +87,6 @@ def OK() -> web.Response:
         ("not_in_channel", ClosedPlaceError),
         ("is_archived", ClosedPlaceError),
         ("token_revoked", ClosedPlaceError),
-        ("cant_update_message", SlackError),
         ("message_not_in_streaming_state", StreamEndedError),
         ("streaming_mode_mismatch", StreamEndedError),
         ("streaming_state_conflict", StreamOpenError),
