@@ -150,7 +150,7 @@ class Asking:
             try:
                 yield
             finally:
-                if self._parts.spent and self.run.may_have_begun:
+                if self._parts.spent and self.run.may_have_begun and not self.is_unsent:
                     await self._count()
 
     async def _count(self) -> None:

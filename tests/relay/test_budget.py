@@ -9,6 +9,8 @@ import pytest
 
 from bot.model.event import ApprovalAsked, RunFinished, RunStarted, TextMessageContent, Usage
 from bot.model.question import Thread
+from bot.model.run import Run
+from bot.store.runs import Lease
 from bot.store.usage import Daily
 from bot.store.usage import Usage as Sums
 from bot.upstream.errors import UpstreamError
@@ -107,3 +109,19 @@ async def test_what_was_decided_goes_on_whatever_is_left(stage: Stage, budget: S
     assert await spent(budget) == 3_200
     await stage.until_state(await stage.ask("b"), "failed")
     assert stage.world.endings("b") == ["END failed spent|"]
+
+
+async def test_what_was_noted_as_asked_and_never_left_costs_nothing(
+    stage: Stage, budget: Sums, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = stage.worker()
+    save = worker._runs.save
+
+    async def stopped_meanwhile(lease: Lease, run: Run) -> None:
+        await save(lease, run)
+        if run.asks and not run.refusals:
+            worker.stop_run(run.id, "U1")
+
+    monkeypatch.setattr(worker._runs, "save", stopped_meanwhile)
+    await stage.until_state(await stage.ask("a"), "stopped")
+    assert stage.backend.asked == [] and stage.counted == []
