@@ -36,8 +36,10 @@ READ_MS = 1_000
 """Longest wait for new work, in milliseconds."""
 RECLAIM_SECONDS = 5.0
 """How often threads of dead workers are looked for."""
-_RECLAIM_MOST = 50
-"""Threads taken over in one look; they come on top of the most a worker takes by itself."""
+_RECLAIM_MOST, _RECLAIM_FULL = 50, 10
+"""Threads taken over in one look, and in one of a worker that has no room: those come on top of the most it takes."""
+_RECLAIM_FULL_SECONDS = 1.0
+"""Pause between two looks of a worker that has no room, while there is more to take over."""
 AWAY_SECONDS = 1.0
 """Pause after Redis did not answer."""
 LAST_WORDS_SECONDS = 10.0
@@ -170,18 +172,26 @@ class Worker:
     async def _reclaim(self) -> None:
         """Take over threads of dead workers, also when full: an answer of theirs stands as running until then."""
         while True:
+            pause = RECLAIM_SECONDS
             try:
-                # One of our own comes back here after Redis was away for long: its run goes on as it is.
-                found = await self._runs.abandoned_entries(_RECLAIM_MOST)
-                if entries := [pair for pair in found if pair[0] not in self._entries]:
-                    logger.info("took over threads of a dead worker", threads=len(entries))
-                    metrics.TAKEOVERS.inc(len(entries))
-                self._start(entries)
+                if not await self._take_over():
+                    # There may be thousands: a look every few seconds would leave the last ones for minutes.
+                    pause = 0.0 if self._room > 0 else min(_RECLAIM_FULL_SECONDS, RECLAIM_SECONDS)
             except (RedisError, OSError) as error:
                 await self._away(error)
             except Exception:
                 logger.exception("looking for threads of dead workers failed")
-            await asyncio.sleep(RECLAIM_SECONDS)
+            await asyncio.sleep(pause)
+
+    async def _take_over(self) -> bool:
+        """One look for threads of dead workers. Whether all were looked at."""
+        found = await self._runs.abandoned_entries(min(max(self._room, _RECLAIM_FULL), _RECLAIM_MOST))
+        # One of our own comes back here after Redis was away for long: its run goes on as it is.
+        if entries := [pair for pair in found if pair[0] not in self._entries]:
+            logger.info("took over threads of a dead worker", threads=len(entries))
+            metrics.TAKEOVERS.inc(len(entries))
+        self._start(entries)
+        return self._runs.looked_through
 
     async def _away(self, error: Exception) -> None:
         if self.redis_ok:

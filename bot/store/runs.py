@@ -91,6 +91,8 @@ class Runs:
         self._most_of_all = most_of_all
         self.consumer = consumer or f"worker-{secrets.token_hex(4)}"
         self._claim_from = "0-0"
+        self.looked_through = True
+        """Whether the last look for threads of dead workers came to the end of all threads."""
 
     async def prepare(self) -> None:
         """Make the consumer group, if nobody has."""
@@ -212,8 +214,10 @@ class Runs:
             if "NOGROUP" not in str(error):
                 raise
             await self.prepare()
+            self.looked_through = True
             return []
         self._claim_from = answer[0]
+        self.looked_through = self._claim_from == "0-0"
         return _entries(answer[1])
 
     async def lease(self, entry: str, thread: Thread) -> Lease | None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bot.model.question import Thread
+from bot.model.run import State
 from bot.relay.control import Control
+from bot.store import keys
+from bot.store.runs import Runs
 
 if TYPE_CHECKING:
     from tests.relay.conftest import Stage
@@ -108,3 +112,40 @@ async def test_what_is_noted_as_asked_and_has_not_left_is_taken_back(stage: Stag
         stage.followed.answer("why?")
         await stage.until_state(run_id, "answered")
     assert stage.followed.asked == (["why?"] if how == "shut down" else [])
+
+
+async def test_what_many_dead_workers_left_is_taken_over_without_a_pause(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one look takes; the next look by the clock would come after the test has been given up."""
+    monkeypatch.setattr("bot.relay.worker.RECLAIM_SECONDS", 3_600.0)
+    dead = Runs(stage.redis, keys.Lives(), "dead")
+    ids = [await stage.ask(f"q{number}", Thread("T1", "C1", f"{number}.0")) for number in range(120)]
+    entries = [entry for _ in range(2) for entry in await dead.next_entries(60, 100)]
+    for entry, thread in entries:
+        lease = await dead.lease(entry, thread)
+        assert lease
+        run = await dead.get(lease.run_id)
+        assert run
+        run.asks, run.asked_at, run.state, run.backend = 1, time.time(), State.RUNNING, "das"
+        await dead.save(lease, run)
+        await stage.look_dead(lease, "dead")
+    stage.worker(max_runs=200)
+    for run_id in ids:
+        await stage.until_state(run_id, "interrupted")
+
+
+async def test_a_full_worker_takes_over_a_few_at_a_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.relay.worker.RECLAIM_SECONDS", 3_600.0)
+    monkeypatch.setattr("bot.relay.worker._RECLAIM_FULL_SECONDS", 0.005)
+    stage.limit = 100
+    dead = Runs(stage.redis, keys.Lives(), "dead")
+    for number in range(30):
+        await stage.ask(f"q{number}", Thread("T1", "C1", f"{number}.0"))
+    entries = await dead.next_entries(50, 100)
+    ids = [entry for entry, _ in entries]
+    await stage.redis.xclaim(keys.THREADS, keys.GROUP, "dead", 0, ids, idle=60_000, justid=True)
+    worker = stage.worker(max_runs=1)
+    await stage.until(lambda: worker.busy == 30)
