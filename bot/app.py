@@ -290,6 +290,11 @@ def _worker(ground: _Ground) -> Worker:
         limits=Limits(
             {"das": settings.das_concurrency, "rds": settings.rds_concurrency}, settings.agent_concurrency
         ),
+        deadlines={
+            "das": settings.das_deadline_minutes * 60,
+            "das-legacy": settings.das_deadline_minutes * 60,
+            "rds": settings.rds_deadline_minutes * 60,
+        },
         max_age=settings.question_max_age_minutes * 60,
         resumes=settings.das_resume,
         spent=spent if ground.daily else None,

@@ -8,7 +8,7 @@ from bot import log
 from bot.model.answer import Answer
 from bot.model.ending import Ending
 from bot.model.run import Run, State
-from bot.relay.parts import Parts
+from bot.relay.parts import DEADLINE, Parts
 from bot.upstream.errors import UpstreamError
 
 logger = log.get(__name__)
@@ -44,6 +44,18 @@ def stale(run: Run, parts: Parts) -> Ending:
     """It waited too long and was not asked."""
     minutes = round(parts.max_age / 60)
     return Ending(State.FAILED, parts.sentences.say("stale", run.question.language, minutes=minutes))
+
+
+def is_outdated(run: Run, parts: Parts) -> bool:
+    """Whether it was asked so long ago that its answer is news to nobody: nobody has had it for the time a run may take
+    and, on top, the time a question may wait."""
+    deadline = parts.deadlines.get(run.backend, DEADLINE)
+    return parts.wall() - run.asked_at > parts.max_age + deadline
+
+
+def outdated(run: Run, parts: Parts) -> Ending:
+    """The bot was away for so long that its answer is not looked for."""
+    return Ending(State.INTERRUPTED, parts.sentences.say("outdated", run.question.language))
 
 
 def unshown(run: Run, parts: Parts) -> Ending:

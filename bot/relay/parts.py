@@ -15,6 +15,9 @@ from bot.store.slots import Kind, Slots
 from bot.upstream.backend import Backend
 from bot.upstream.errors import UpstreamError
 
+DEADLINE = 1800.0
+"""Seconds a whole run may take, where nothing else is set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
@@ -54,6 +57,7 @@ class Parts:
         asker: what the platform knows of who asked a run's question.
         count: adds what a run has cost so far to what people used; what was added before is not added again.
         spent: the sentence for a daily budget that has nothing left for a run, "" while it has; None without budgets.
+        deadlines: seconds a whole run of a service may take, by its key.
         max_age: seconds after which a question that was never asked is closed instead.
         resumes: whether the answer to an interrupt is sent as such; else it is a question like any other.
         clock, wall: for durations and for dates, both in seconds. sleep, jitter: to wait, and a number in [0, 1).
@@ -67,6 +71,7 @@ class Parts:
     asker: Callable[[Run], Awaitable[Asker]]
     count: Callable[[Run], Awaitable[None]]
     limits: Limits = field(default_factory=Limits)
+    deadlines: Mapping[str, float] = field(default_factory=dict)
     max_age: float = 3600.0
     resumes: bool = False
     spent: Callable[[Run], Awaitable[str]] | None = None

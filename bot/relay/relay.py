@@ -49,7 +49,9 @@ async def relay(run: Run, reply: Reply, save: Save, control: Control, parts: Par
         return shown
     if run.may_have_begun:
         metrics.RECOVERIES.inc()
-        if work.can_recover:
+        if endings.is_outdated(run, parts):
+            ending = endings.outdated(run, parts)
+        elif work.can_recover:
             ending = await _until_told(work, work.recover(), reply, control, parts)
         elif run.stop_by:
             ending = endings.stopped(run, parts, run.stop_by, for_good=False)

@@ -103,6 +103,11 @@ _WORDS: dict[str, tuple[str, str]] = {
         "The bot restarted in the middle of this answer. What had come is kept; the question was not asked again.",
         "机器人在回答过程中重启。已收到的内容保留；问题没有重复提交。",
     ),
+    "outdated": (
+        "The bot was away in the middle of this answer, for too long to answer now. What had come is kept; the "
+        "question was not asked again.",
+        "机器人在回答过程中离线过久，未再获取回答。已收到的内容保留；问题没有重复提交。",
+    ),
     "stale": (
         "This question waited longer than {minutes} minutes and was not asked. Ask again if you still need the answer.",
         "该问题等待超过 {minutes} 分钟，未提交。如仍需要，请重新提问。",

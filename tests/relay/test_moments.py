@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -315,3 +316,17 @@ async def test_a_late_write_of_a_paused_run_is_put_right_by_the_run_that_goes_on
     await stage.until(lambda: not frozen.busy)
     assert shows(stage, "go on", "RESTORED") and not shows(stage, "kill it", "RESTORED")
     assert not shows(stage, "go on", "WITHDRAWN")
+
+
+async def test_an_answer_of_days_ago_is_not_shown_as_news(stage: Stage) -> None:
+    """The worker died and the next one came days later: the service still has the answer, which nobody waits for."""
+    stage.worker()
+    run_id = await stage.ask("why?", backend="rds")
+    stage.followed.feed("why?", BEGUN, HALF)
+    await stage.until(lambda: shows(stage, "why?", "half"))
+    await stage.kill(0)
+    stage.followed.history["why?"] = [BEGUN, TextMessageContent("m", "half, done"), RunFinished()]
+    stage.worker(wall=lambda: time.time() + 3 * 86_400)
+    await stage.until_state(run_id, "interrupted")
+    assert stage.world.endings("why?") == ["END interrupted outdated|"]
+    assert stage.followed.fetched == []
