@@ -42,7 +42,7 @@ class Run:
         waits_since: when it came to the head of its thread, which is its place among those who wait for a slot; told by
             the store's clock.
         after: id of the run before it in its thread when it was accepted, "" when the thread was at rest.
-        moves: how often the thread had been moved to another agent then.
+        moves: how often the thread had been moved to another agent then, or when it got the thread's session.
         stays: whether it is asked in a session that is not its thread's any more; not kept.
         stop_by: who asked for the run to stop.
         backend, agent_id: the service and agent it was asked of.

@@ -175,6 +175,7 @@ class Asking:
         own = Session(Agent(run.backend, run.agent_id), run.session_id)
         if run.question.resumes and run.session_id and replace(session, parent_id="") != own:
             return own
+        run.moves = session.moves
         return session
 
     async def _session_of_thread(self) -> Session:

@@ -396,6 +396,8 @@ def _worker_fields(run: Run) -> dict[str, str]:
         advanced["asked_of"] = run.backend
     if run.waits_since:
         advanced["waits_since"] = f"{run.waits_since:.6f}"
+    if run.moves:
+        advanced["moves"] = str(run.moves)
     if run.parent_id:
         advanced["parent_id"] = run.parent_id
     if run.refusals:

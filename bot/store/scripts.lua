@@ -198,8 +198,8 @@ if redis.call('HSETNX', thread, 'backend', backend) == 1 then redis.call('HSET',
 -- The new session is one of the asked service; a thread that was moved meanwhile wants another service's.
 if redis.call('HGET', thread, 'backend') == backend then redis.call('HSETNX', thread, 'session_id', fresh) end
 redis.call('PEXPIRE', thread, life)
-local known = redis.call('HMGET', thread, 'backend', 'agent_id', 'session_id', 'parent_id')
-return {known[1], known[2] or '', known[3] or false, known[4] or ''}
+local known = redis.call('HMGET', thread, 'backend', 'agent_id', 'session_id', 'parent_id', 'moves')
+return {known[1], known[2] or '', known[3] or false, known[4] or '', known[5] or 0}
 
 -- name: adopt
 -- The session's other id and its last message, unless somebody has forgotten or moved the session meanwhile: then the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
@@ -25,11 +25,13 @@ class Agent:
 @dataclass(frozen=True, slots=True)
 class Session:
     """A thread's conversation upstream. `session_id` is empty until the service has named it; `parent_id` is the last
-    answer's message id, for services that want to know what a question follows."""
+    answer's message id, for services that want to know what a question follows; `moves` how often the thread had been
+    moved when it was looked up, which is no part of the session."""
 
     agent: Agent
     session_id: str
     parent_id: str = ""
+    moves: int = field(default=0, compare=False)
 
 
 class MovedError(Exception):
@@ -62,14 +64,14 @@ class Sessions:
             MovedError: when the thread has no session and is bound to another service; ask with that one.
         """
         fresh = "" if named_by_service else str(uuid.uuid4())
-        backend, agent_id, session_id, parent_id = await self._script(
+        backend, agent_id, session_id, parent_id, moves = await self._script(
             "bind",
             [keys.thread(thread.key)],
             [agent.backend, agent.agent_id, fresh, self._lives.session],
         )
         if session_id is None:
             raise MovedError(thread.key)
-        return Session(Agent(backend, agent_id), session_id, parent_id)
+        return Session(Agent(backend, agent_id), session_id, parent_id, int(moves))
 
     async def adopt(self, thread: Thread, session: Session, named: str, parent_id: str) -> None:
         """The service says the session goes on as `named`, after `parent_id`: remembered, unless the session was

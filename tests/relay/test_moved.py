@@ -11,6 +11,7 @@ from bot.store.sessions import Agent, Sessions
 from bot.upstream.errors import UpstreamError
 
 from .conftest import THREAD, Stage
+from .test_turns import Door
 
 ELSEWHERE = Thread("T1", "C1", "2.0")
 GONE = UpstreamError("SessionNotFound", "The session does not exist.", status=404)
@@ -117,6 +118,27 @@ async def test_what_was_asked_between_two_moves_is_not_given_to_the_first_agent(
     stage.followed.answer("b")
     await stage.until(lambda: stage.world.endings("b"))
     assert [(ask.text, ask.agent_id) for ask in stage.followed.asks] == [("b", "another-1")]
+
+
+async def test_a_question_that_went_with_a_move_is_the_first_of_the_new_session_also_when_its_worker_ends(
+    stage: Stage,
+) -> None:
+    stage.worker()
+    await stage.ask("x", ELSEWHERE, backend="rds")
+    await stage.until(lambda: stage.followed.open)
+    stage.world.hold_open = door = Door()
+    run_id = await stage.ask("a")
+    await stage.until(lambda: door.reached)
+    await move(stage, RDS)
+    door.set()
+    await stage.until_saved(run_id, lambda run: run.backend == "rds")
+    await stage.workers[0].drain(0)
+    stage.followed.feed("a", RunStarted("task-1", "conv-1", "msg-1"), RunFinished())
+    stage.worker()
+    await stage.until_state(run_id, "answered")
+    stage.followed.answer("b")
+    await stage.until_state(await stage.ask("b"), "answered")
+    assert (stage.followed.asks[-1].session_id, stage.followed.asks[-1].parent_id) == ("conv-1", "msg-1")
 
 
 async def test_they_follow_what_was_said_there_also_where_the_service_names_the_session(stage: Stage) -> None:
