@@ -29,6 +29,11 @@ class State(StrEnum):
         return self not in (State.QUEUED, State.RUNNING)
 
 
+def reference(run_id: str) -> str:
+    """The short id of a run that people quote and operators find in the log."""
+    return f"{run_id[:4]}-{run_id[4:8]}"
+
+
 @dataclass(slots=True)
 class Run:
     """The record of one run. Times are Unix seconds, 0 while unknown.
@@ -97,4 +102,4 @@ class Run:
     @property
     def reference(self) -> str:
         """The short id people quote and operators find in the log."""
-        return f"{self.id[:4]}-{self.id[4:8]}"
+        return reference(self.id)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from redis import RedisError
 
 from bot import log
-from bot.model.run import Run
+from bot.model.run import Run, reference
 from bot.relay.reply import Platform
 from bot.store.runs import Runs
 
@@ -39,9 +39,9 @@ class Mending:
         try:
             await work
         except (RedisError, OSError) as error:
-            logger.error("a late write may stand", run=run_id, reason=str(error))
+            logger.error("a late write may stand", run=reference(run_id), reason=str(error))
         except Exception:
-            logger.exception("a late write may stand", run=run_id)
+            logger.exception("a late write may stand", run=reference(run_id))
 
     async def _reply(self, run_id: str, messages: list[str]) -> None:
         if going_on := await self._runs.going_on(run_id):
@@ -69,7 +69,7 @@ class Mending:
             if run is None or run.state.is_final or (knows(run) and not run.posting):
                 return run
             await self._sleep(_LOOK_SECONDS)
-        logger.error("a late write may stand", run=run_id, reason="its record did not settle")
+        logger.error("a late write may stand", run=reference(run_id), reason="its record did not settle")
         return None
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
 from redis import RedisError
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from bot import log, metrics, traces
 from bot.model import record
 from bot.model.ending import Ending, Progress
 from bot.model.question import Thread
-from bot.model.run import Run, State
+from bot.model.run import Run, State, reference
 from bot.relay import endings
 from bot.relay.control import Control
 from bot.relay.mending import Mending
@@ -213,10 +215,13 @@ class Worker:
     async def _thread(self, entry: str, thread: Thread) -> None:
         """One turn of a thread: its current run, to the end. Failures are logged; the entry is then found again."""
         self._entries.add(entry)
+        # Whatever is logged for it, wherever, says so.
+        bind_contextvars(thread=thread.key)
         try:
             lease = await self._runs.lease(entry, thread)
             if lease is None:
                 return  # Somebody holds it; should they be dead, the entry is claimed again later.
+            bind_contextvars(run=reference(lease.run_id))
             run = await self._runs.get(lease.run_id) if lease.run_id else None
             if run is None or (self._draining.is_set() and not run.may_have_begun):
                 await self._runs.finish(lease, None)
@@ -239,7 +244,8 @@ class Worker:
         assert this is not None
         job = self._jobs[run.id] = _Job(lease, run, Control(), this)
         if self._beating is None or self._beating.done():
-            self._beating = asyncio.create_task(self._beat())
+            # It outlives this run and is for all.
+            self._beating = asyncio.create_task(self._beat(), context=Context())
         try:
             if run.question.thread.is_new:
                 await self._open_thread(job)
@@ -394,13 +400,14 @@ class Worker:
             job.news.clear()
             for place, run_id in enumerate(list(job.waiting), start=1):
                 try:
-                    await self._inform_one(job, run_id, place, shown)
+                    with bound_contextvars(run=reference(run_id)):
+                        await self._inform_one(job, run_id, place, shown)
                 except LeaseLostError:
                     return
                 except (RedisError, OSError) as error:
-                    logger.warning("waiting question not informed", run=run_id, reason=str(error))
+                    logger.warning("waiting question not informed", run=reference(run_id), reason=str(error))
                 except Exception:
-                    logger.exception("waiting question not informed", run=run_id)
+                    logger.exception("waiting question not informed", run=reference(run_id))
 
     async def _inform_one(self, job: _Job, run_id: str, place: int, shown: dict[str, int]) -> None:
         run = await self._runs.get(run_id)

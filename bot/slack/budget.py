@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -131,7 +132,8 @@ class Budget:
             return
         queue.waiters.append(waiter)
         if queue.pump is None:
-            queue.pump = asyncio.create_task(self._serve(queue))
+            # It serves all who wait, not only who came first.
+            queue.pump = asyncio.create_task(self._serve(queue), context=Context())
         try:
             await granted
         finally:
@@ -329,7 +331,7 @@ class Budget:
     def _beat(self) -> None:
         """Tell the others what lives here, as long as anything does."""
         if self.shared is not None and (self._beating is None or self._beating.done()):
-            self._beating = asyncio.create_task(self._keep_telling())
+            self._beating = asyncio.create_task(self._keep_telling(), context=Context())
 
     async def _keep_telling(self) -> None:
         while await self._tell():

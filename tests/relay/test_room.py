@@ -145,7 +145,7 @@ async def test_a_full_worker_takes_over_a_few_at_a_time(
     for number in range(30):
         await stage.ask(f"q{number}", Thread("T1", "C1", f"{number}.0"))
     entries = await dead.next_entries(50, 100)
-    ids = [entry for entry, _ in entries]
+    ids: list[Any] = [entry for entry, _ in entries]
     await stage.redis.xclaim(keys.THREADS, keys.GROUP, "dead", 0, ids, idle=60_000, justid=True)
     worker = stage.worker(max_runs=1)
     await stage.until(lambda: worker.busy == 30)

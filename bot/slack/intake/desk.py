@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bot import log, metrics
 from bot.model.question import MAX_QUESTION, Language, Question, has_words
-from bot.model.run import Run
+from bot.model.run import Run, reference
 from bot.slack.access import Access, Visit
 from bot.slack.allowance import Allowance
 from bot.slack.intake.agents import Catalogue
@@ -87,7 +87,9 @@ class Desk:
         """
         language = language or question.language
         if accepted.verdict == "accepted":
-            logger.info("accepted", run=accepted.run_id[:8], surface=question.surface, ahead=accepted.ahead)
+            logger.info(
+                "accepted", run=reference(accepted.run_id), surface=question.surface, ahead=accepted.ahead
+            )
             if accepted.waiting >= self.many:
                 return say("many_wait", language, count=accepted.waiting)
         elif accepted.verdict == "full":

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bot import log
 from bot.model.question import MAX_QUESTION, Language, Question
-from bot.model.run import Run, State
+from bot.model.run import Run, State, reference
 from bot.slack.access import Visit
 from bot.slack.intake.desk import Desk
 from bot.slack.reply.asks import without_choice
@@ -87,7 +87,9 @@ async def in_words(question: Question, paused: Run, desk: Desk) -> None:
 def _noted(paused: Run, question: Question, accepted: Accepted, language: Language, desk: Desk) -> str:
     """`Desk.noted` for what lets a run go on: who decides hears also that another question goes first."""
     if accepted.verdict == "accepted":
-        logger.info("decided", run=paused.reference, by=question.resumed_by, goes_on=accepted.run_id[:8])
+        logger.info(
+            "decided", run=paused.reference, by=question.resumed_by, goes_on=reference(accepted.run_id)
+        )
     line = desk.noted(question, accepted, language)
     if not line and accepted.verdict == "accepted" and accepted.ahead:
         return say("decided_waits", language)
