@@ -60,6 +60,7 @@ class Run:
         carried, pending: a paused run's answer so far (`bot.model.record`) and the id of what it waits for, for the
             run that continues it.
         options: the answers it offers to choose from.
+        carried_kept: what of `carried` the record has already: it can be megabytes, and a run is saved often.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Run:
     pending: str = ""
     options: tuple[str, ...] = ()
     shown: str = ""
+    carried_kept: str = field(default="", repr=False)
 
     @property
     def may_have_begun(self) -> bool:

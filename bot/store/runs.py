@@ -258,16 +258,18 @@ class Runs:
         return [Beat(stop_by, list(waiting)) if held else None for held, stop_by, waiting in answers]
 
     async def save(self, lease: Lease, run: Run) -> None:
-        """Write what a worker knows of a run: this lease's own, or one waiting behind it.
+        """Write what a worker knows of a run: this lease's own, or one waiting behind it. Renews the lease.
 
         Raises:
             LeaseLostError: when another worker has the thread; nothing is written then.
         """
-        fields = _flat(_worker_fields(run))
+        fields, carried = _flat(_worker_fields(run)), run.carried
         names = [keys.lease(lease.thread.key), keys.run(run.id)]
         if run.state is not State.QUEUED:
             names.append(keys.waiting(lease.thread.team))
-        await self._fenced(lease, "save", names, [lease.token, run.id, self._lives.run, *fields])
+        numbers: list[str | int] = [lease.token, run.id, self._lives.run, keys.LEASE_LIFE]
+        await self._fenced(lease, "save", names, [*numbers, *fields])
+        run.carried_kept = carried
 
     async def wrote_late(self, run_id: str) -> bool:
         """A reply was written after its lease was lost. True when the run is over and its end has to be written there
@@ -406,7 +408,9 @@ def _worker_fields(run: Run) -> dict[str, str]:
         advanced |= {"task_id": run.task_id, "message_id": run.message_id}
     if run.carried:
         options = json.dumps(run.options, ensure_ascii=False)
-        advanced |= {"carried": run.carried, "pending": run.pending, "options": options}
+        advanced |= {"pending": run.pending, "options": options}
+    if run.carried != run.carried_kept:
+        advanced["carried"] = run.carried
     if run.came:
         advanced["came"] = str(run.came)
     if run.characters:
@@ -474,6 +478,7 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
         estimated_before=record.get("estimated_before") == "1",
         seconds_before=float(record.get("seconds_before") or 0),
         carried=record.get("carried", ""),
+        carried_kept=record.get("carried", ""),
         pending=record.get("pending", ""),
         options=tuple(json.loads(record.get("options") or "[]")),
         shown=record.get("shown", ""),

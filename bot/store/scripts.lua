@@ -90,12 +90,13 @@ return {1, redis.call('HGET', run, 'stop_by') or '', redis.call('LRANGE', queue,
 
 -- name: save
 -- Write fields of a run's record, if the writer still holds the lease of its thread. A record that has run out
--- stays gone: half of one would never run out. With a third key the run waits no longer.
+-- stays gone: half of one would never run out. With a third key the run waits no longer. Renews the lease.
 local lease, run, crowd = unpack(KEYS)
-local token, id, run_life = unpack(ARGV)
+local token, id, run_life, lease_life = unpack(ARGV)
 if redis.call('GET', lease) ~= token then return 0 end
+redis.call('PEXPIRE', lease, lease_life)
 if redis.call('EXISTS', run) == 1 then
-  redis.call('HSET', run, unpack(ARGV, 4))
+  redis.call('HSET', run, unpack(ARGV, 5))
   redis.call('PEXPIRE', run, run_life)
 end
 if crowd then redis.call('ZREM', crowd, id) end
@@ -130,9 +131,12 @@ return 1
 -- 2: somebody wrote to the reply late; the end has to be written there again before the run may finish.
 local lease, queue, run, stream, crowd = unpack(KEYS)
 local token, group, entry, name, id, run_life, run_prefix = unpack(ARGV)
+-- The connection broke before the answer came, and the client sent the same script again.
+if redis.call('HGET', run, 'left_by') == token then return 1 end
 if redis.call('GET', lease) ~= token then return 0 end
 if #ARGV > 7 and redis.call('HDEL', run, 'late') == 1 then return 2 end
 local known = redis.call('EXISTS', run) == 1
+if known then redis.call('HSET', run, 'left_by', token) end
 if known and #ARGV > 7 then
   redis.call('HSET', run, unpack(ARGV, 8))
   redis.call('PEXPIRE', run, run_life)

@@ -310,3 +310,53 @@ async def test_a_command_waits_from_its_acceptance_unless_its_thread_is_busy_alr
     await runs.open_thread(lease, "7.0")
     run = await runs.get(accepted.run_id)
     assert run is not None and run.waits_since == since
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+async def test_a_thread_is_given_back_once_however_often_the_client_says_so(
+    runs: Runs, others: Runs, redis: Redis, handed_over: bool
+) -> None:
+    """The answer is lost on its way, and the client sends the script again: that is no lost lease."""
+    await runs.accept(question("1.0"))
+    await runs.accept(question("1.1"))
+    lease = await take(runs)
+    run = await run_of(runs, lease)
+    run.state = State.ANSWERED
+    for _ in range(2):
+        assert await runs.finish(lease, None if handed_over else run)
+    next_lease = await take(others)
+    assert (next_lease.run_id == lease.run_id) is handed_over
+    assert await runs.finish(lease, None if handed_over else run)
+    assert await redis.exists(keys.lease(THREAD.key)), "the thread stays with who has it now"
+    with pytest.raises(LeaseLostError):
+        await runs.save(lease, run)
+
+
+async def test_a_save_renews_the_lease(runs: Runs, redis: Redis) -> None:
+    await runs.accept(question("1.0"))
+    lease = await take(runs)
+    await redis.pexpire(keys.lease(THREAD.key), 3_000)
+    await runs.save(lease, await run_of(runs, lease))
+    assert await redis.pttl(keys.lease(THREAD.key)) > keys.LEASE_LIFE - 2_000
+
+
+async def test_what_a_paused_run_had_said_is_written_once(runs: Runs, redis: Redis) -> None:
+    await runs.accept(question("1.0"))
+    lease = await take(runs)
+    run = await run_of(runs, lease)
+    run.carried = "x" * 200_000
+
+    async def received() -> int:
+        return int((await redis.info("stats"))["total_net_input_bytes"])
+
+    before = await received()
+    for _ in range(10):
+        await runs.save(lease, run)
+    once = await run_of(runs, lease)
+    assert once.carried == run.carried
+    for _ in range(10):
+        await runs.save(lease, once)
+    assert await received() - before < 2 * 200_000
+    run.carried += "y"
+    await runs.save(lease, run)
+    assert (await run_of(runs, lease)).carried == run.carried
