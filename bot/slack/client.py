@@ -52,13 +52,11 @@ _WRITES = frozenset(
     {"chat.postMessage", "chat.startStream", "chat.appendStream", "chat.stopStream", "chat.update"}
 )
 """What replies are written with."""
+_FAILED = frozenset({"fatal_error", "internal_error", "update_failed"})
 _TRANSIENT = frozenset(
     {
-        "internal_error",
-        "fatal_error",
         "service_unavailable",
         "request_timeout",
-        "update_failed",
         "team_added_to_org",
     }
 )
@@ -117,6 +115,10 @@ class UncertainError(SlackError):
     """No answer came, or a 5xx: the call may or may not have been carried out."""
 
     result = "uncertain"
+
+
+class FailedError(UncertainError):
+    """Slack answered that it failed at the call, as it may each time."""
 
 
 class SlackClient:
@@ -372,6 +374,8 @@ def _sorted(error: SlackApiError) -> SlackError:
     # An answer that is no JSON is not Slack's own: somebody between us broke it.
     if _status(error) >= 500 or not data or code in _TRANSIENT:
         return UncertainError(code, detail)
+    if code in _FAILED:
+        return FailedError(code, detail)
     kinds: list[tuple[frozenset[str], type[SlackError]]] = [
         (_TOO_BIG, TooBigError),
         (_REFUSED_BLOCKS, RefusedBlocksError),

@@ -14,6 +14,7 @@ from bot.slack import client as module
 from bot.slack.budget import Budget, Priority
 from bot.slack.client import (
     ClosedPlaceError,
+    FailedError,
     GoneError,
     RefusedBlocksError,
     SlackClient,
@@ -83,7 +84,8 @@ def OK() -> web.Response:
         ("message_not_found", GoneError),
         ("edit_window_closed", SlackError),
         ("cant_update_message", SlackError),
-        ("internal_error", UncertainError),
+        ("internal_error", FailedError),
+        ("service_unavailable", UncertainError),
         ("not_in_channel", ClosedPlaceError),
         ("is_archived", ClosedPlaceError),
         ("token_revoked", ClosedPlaceError),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -224,34 +226,91 @@ async def test_a_final_state_outlasts_a_slack_that_does_not_answer(
     assert "idx_user_created" in str(reply.blocks) and "run_again" in str(reply.blocks)
 
 
-async def test_a_final_state_outlasts_a_storm_of_refusals() -> None:
-    """429 for half an hour: obeyed for as long as Slack says each time, and the end is written after it."""
-    now = 0.0
+@dataclass
+class Time:
+    """A clock whose pauses take no time."""
 
-    async def sleep(seconds: float) -> None:
-        nonlocal now
-        now += seconds
+    now: float = 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
         await asyncio.sleep(0)
 
+
+@dataclass
+class Alone:
+    """One reply on a clock of its own."""
+
+    workspace: Workspace
+    reply: SlackReply
+    root: str
+    time: Time
+
+    async def end(self) -> None:
+        answer = Answer()
+        answer.apply(ev.TextMessageContent("m", "The end."), self.time.now)
+        await self.reply.finish(answer, Ending(State.ANSWERED))
+
+    @property
+    def shown(self) -> str:
+        [message] = [message for message in self.workspace.replies(OPS, self.root) if message.bot_id]
+        return f"{message.text} {message.blocks}"
+
+
+@pytest.fixture
+async def alone() -> AsyncIterator[Alone]:
     async def save() -> None: ...
 
     workspace = Workspace(rates=NO_LIMITS)
     await workspace.start()
-    budget = Budget(clock=lambda: now, sleep=sleep)
+    root = workspace.say(ANA, OPS, "why?")
+    run = Run("0123456789abcdef", Question(Thread("T", OPS, root), root, ANA, "", "why?", "mention"))
+
+    time = Time()
+    budget = Budget(clock=time.clock, sleep=time.sleep)
     client = SlackClient(workspace.bot_token, workspace.api_url, budget)
-    try:
-        root = workspace.say(ANA, OPS, "why?")
-        run = Run("0123456789abcdef", Question(Thread("T", OPS, root), root, ANA, "", "why?", "mention"))
-        reply = SlackReply(client, run, save, {"": "DAS Agent"}, clock=lambda: now, sleep=sleep)
-        await reply.open(Progress("working"))
-        workspace.fail_next("chat.update", times=60, retry_after=30)
-        answer = Answer()
-        answer.apply(ev.TextMessageContent("m", "The end."), now)
-        await reply.finish(answer, Ending(State.ANSWERED))
-        (message,) = [message for message in workspace.replies(OPS, root) if message.bot_id]
-        assert "The end." in str(message.blocks)
-        assert len(workspace.calls_of("chat.update")) == 61 and now >= 60 * 30
-    finally:
-        await client.aclose()
-        await budget.aclose()
-        await workspace.stop()
+    reply = SlackReply(client, run, save, {"": "DAS Agent"}, clock=time.clock, sleep=time.sleep)
+    await reply.open(Progress("working"))
+    yield Alone(workspace, reply, root, time)
+    await client.aclose()
+    await budget.aclose()
+    await workspace.stop()
+
+
+async def test_a_final_state_outlasts_a_storm_of_refusals(alone: Alone) -> None:
+    """429 for half an hour: obeyed for as long as Slack says each time, and the end is written after it."""
+    alone.workspace.fail_next("chat.update", times=60, retry_after=30)
+    await alone.end()
+    assert "The end." in alone.shown
+    assert len(alone.workspace.calls_of("chat.update")) == 61 and alone.time.now >= 60 * 30
+
+
+@pytest.mark.parametrize("code", ["internal_error", "fatal_error"])
+async def test_an_end_at_which_slack_fails_each_time_is_made_simpler(alone: Alone, code: str) -> None:
+    alone.workspace.fail_next("chat.update", times=10, error=code)
+    await alone.end()
+    assert "The end." in alone.shown and not alone.reply.refused
+    assert "run_again" in alone.shown, "one round of tries costs no more than one step"
+
+
+async def test_an_end_at_which_slack_always_fails_is_given_up_after_minutes(alone: Alone) -> None:
+    alone.workspace.fail_next("chat.update", times=100_000, error="internal_error")
+    await alone.end()
+    assert alone.reply.refused.startswith("internal_error")
+    assert 240 < alone.time.now < 480 and len(alone.workspace.calls_of("chat.update")) < 150
+
+
+async def test_an_end_that_slack_does_not_answer_is_not_given_up(alone: Alone) -> None:
+    alone.workspace.fail_next("chat.update", times=400, status=503)
+    await alone.end()
+    assert "The end." in alone.shown and "run_again" in alone.shown and alone.time.now > 900
+
+
+async def test_what_a_dead_worker_left_is_given_up_as_well(alone: Alone) -> None:
+    alone.reply._run.shown = json.dumps({"text": "half", "blocks": []})
+    alone.workspace.fail_next("chat.update", times=100_000, error="fatal_error")
+    await alone.reply.recover(Ending(State.INTERRUPTED, "The bot restarted."))
+    assert alone.reply.refused.startswith("fatal_error")

@@ -37,6 +37,7 @@ from bot.slack.reply.draft import Draft
 from bot.slack.reply.freshness import Freshness
 from bot.slack.reply.line import Line
 from bot.slack.reply.messages import Messages
+from bot.slack.reply.patience import Patience
 from bot.slack.reply.record import PAUSE_SECONDS, Record
 from bot.slack.reply.stream import APPEND, UPDATE, Message, Streams
 from bot.slack.reply.surplus import Surplus
@@ -87,6 +88,7 @@ class SlackReply:
         self._is_anew = False
         """Whether the end was posted anew, because Slack did not let a message be changed."""
         self._has_written = False
+        self._patience = Patience(clock)
         self._refused = self._was_refused = ""
         self._replaced = 0
         self._changed = asyncio.Event()
@@ -204,7 +206,7 @@ class SlackReply:
         self._tell_time()
         if not self._has_written:
             self._has_written, self._draft.rung = True, await self._line.refusals.rung()
-        number = 0
+        number, began = 0, self._clock()
         self._draft.take_in()
         # An answer of which nothing has come yet says nothing about what a dead worker wrote.
         if len(self._messages) > self._draft.count and (self._draft.ending or self._draft.answer.has_text):
@@ -215,7 +217,7 @@ class SlackReply:
                     return True
             except (UncertainError, SlowDownError) as error:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
-                return False
+                return self._draft.ending is not None and self._gives_up(error, began)
             except GoneError as error:
                 if number == len(self._messages) or self._replaced == _MOST_REPLACED:
                     self._refuse(error)
@@ -423,6 +425,7 @@ class SlackReply:
         rungs = [lambda: payload, lambda: layout.plain(payload), lambda: layout.text_only(payload)]
         self._messages.touch_last()  # This reply may have written itself, before the run failed.
         while True:
+            began = self._clock()
             try:
                 await self._write_last(rungs[0])
                 break
@@ -433,6 +436,11 @@ class SlackReply:
                 del rungs[0]
             except UncertainError as error:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
+                if self._patience.is_lost(error, began, has_simpler=len(rungs) > 1):
+                    if len(rungs) == 1:
+                        self._refuse(error)
+                        break
+                    del rungs[0]
                 await self._sleep(PAUSE_SECONDS)
             except SlackError as error:
                 is_closed = isinstance(error, ClosedPlaceError)
@@ -459,6 +467,15 @@ class SlackReply:
         if self._refused != self._was_refused:
             logger.error("slack refuses the reply", run=self._run.reference, reason=self._refused)
         self._was_refused = self._refused
+
+    def _gives_up(self, error: SlackError, began: float) -> bool:
+        """Slack may fail at this very end: it is made simpler. True: the simplest, too, was tried for long enough."""
+        if not self._patience.is_lost(error, began, has_simpler=self._draft.has_simpler):
+            return False
+        if self._draft.step_down():
+            return False
+        self._refuse(error)
+        return True
 
     async def _step_down(self, error: SlackError) -> bool:
         """Fall back to simpler blocks; False when there are none."""
