@@ -16,7 +16,7 @@ from aiohttp import web
 from bot.demo.rds import ask as asks
 from bot.demo.rds import console, pages
 from bot.demo.rds.ask import Ask, invalid
-from bot.demo.rds.choose import plan
+from bot.demo.rds.choose import Plan, plan
 from bot.demo.rds.conversations import AskedRound, Call, Conversation, Conversations, Message
 from bot.demo.rds.dialect import RDS, event
 from bot.demo.rds.script import Action, Round
@@ -243,7 +243,7 @@ class SimulatedRds(Service):
         return message
 
     def _compose(self, ask: Ask, conversation: Conversation, message: Message) -> list[Timed]:
-        chosen = plan(ask.question, ask.inputs.get("Language", ""), conversation.instance, conversation.topic)
+        chosen = self._plan(ask, conversation)
         run = Run(
             actions=chosen.actions,
             instance=chosen.instance,
@@ -267,6 +267,10 @@ class SimulatedRds(Service):
             approved = conversation.approval == "auto" or None
             message.asked = run.asked = self._round(chosen.actions, approved=approved)
         return run.compose()
+
+    def _plan(self, ask: Ask, conversation: Conversation) -> Plan:
+        """What to answer."""
+        return plan(ask.question, ask.inputs.get("Language", ""), conversation.instance, conversation.topic)
 
     def _round(self, actions: Sequence[Action], *, approved: bool | None) -> AskedRound | None:
         writes = [write for action in actions if isinstance(action, Round) for write in action.writes]

@@ -41,7 +41,7 @@ class Received:
     `at` and `ended` are Unix times in seconds; `ended` is 0 while it runs and for refused requests. `outcome`
     is "refused" (then `code` says why), "answered" (with JSON), or of a stream: "running", "finished",
     "stopped" (on demand), "cut" (by a fault) or "left" (the client closed the connection). `session_id` is
-    the conversation's id for RDS; only RDS has `message_id` and `task_id`.
+    the conversation's id for RDS; only RDS has `message_id` and `task_id`. `port` is where it came in.
     """
 
     action: str
@@ -58,6 +58,7 @@ class Received:
     code: str = ""
     frames_sent: int = 0
     ended: float = 0.0
+    port: int = 0
 
 
 class Options(TypedDict, total=False):
@@ -144,6 +145,13 @@ class Service(ABC):
         await web.TCPSite(self._runner, host, port).start()
         self.url = f"http://{host}:{self._runner.addresses[0][1]}"
 
+    async def another_address(self) -> str:
+        """One more URL of the started service, by whose port (`Received.port`) one client's requests are known."""
+        assert self._runner is not None
+        known, host = len(self._runner.addresses), self._runner.addresses[0][0]
+        await web.TCPSite(self._runner, host, 0).start()
+        return f"http://{host}:{self._runner.addresses[known][1]}"
+
     async def stop(self) -> None:
         """Close the connections and stop listening. Runs still open are cut."""
         self._resumed.set()
@@ -169,6 +177,8 @@ class Service(ABC):
         received = Received(
             request.headers.get("x-acs-action", ""), self._clock(), request_id=self._uuid().upper()
         )
+        if name := request.transport and request.transport.get_extra_info("sockname"):
+            received.port = name[1]
         self.requests.append(received)
         if len(request.raw_path.encode()) > self.longest_target:
             return self._refuse(Refusal(414, "414", "Request-URI Too Large", "html"), received, request)

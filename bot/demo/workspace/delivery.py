@@ -83,6 +83,7 @@ class Dispatcher:
         deadline: float = ACK_DEADLINE_SECONDS,
     ) -> None:
         self.transport: Transport | None = None
+        self.before: Callable[[Delivery], Awaitable[None]] | None = None
         self.deliveries: list[Delivery] = []
         self._clock = clock
         self._sleep = sleep
@@ -122,6 +123,8 @@ class Dispatcher:
     async def _deliver(self, delivery: Delivery) -> None:
         delays = self._delays if delivery.kind == "events_api" else ()
         try:
+            if self.before:
+                await self.before(delivery)
             for number in range(len(delays) + 1):
                 if number:
                     await self._sleep(delays[number - 1])

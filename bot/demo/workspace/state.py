@@ -32,6 +32,10 @@ class Call:
     status: int = 0
     """HTTP status; 0 while open or when the connection was cut."""
     response: Json = field(default_factory=dict)
+    port: int = 0
+    """Where it came in; see `Workspace.another_address`."""
+    spoiled: bool = False
+    """Whether a fault that somebody asked for has answered it."""
 
 
 @dataclass

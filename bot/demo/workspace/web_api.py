@@ -1,7 +1,7 @@
 """The Web API's door: reads a call, checks token, faults and rate, runs the method, keeps the record."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -81,6 +81,7 @@ class WebApi:
         self, state: State, rates: Rates, bot_token: str, app_token: str, open_connection: Callable[[], Json]
     ) -> None:
         self.faults = Faults()
+        self.before: Callable[[Call], Awaitable[Fault | None]] | None = None
         self._state = state
         self._rates = rates
         self._bot_token = bot_token
@@ -90,7 +91,7 @@ class WebApi:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One call."""
-        call = Call(request.match_info["method"], {}, self._state.clock())
+        call = Call(request.match_info["method"], {}, self._state.clock(), port=_port(request))
         self._state.calls.append(call)
         try:
             token, arguments = await read_arguments(request)
@@ -98,7 +99,9 @@ class WebApi:
             return self._answer(call, 200, error.body())
         call.args = recorded(arguments)
         self._state.bell.ring()
-        fault = self.faults.next(call.method)
+        fault = await self.before(call) if self.before else None
+        fault = fault or self.faults.next(call.method)
+        call.spoiled = fault is not None
         if fault is not None and not fault.reset:
             return await self._fail(call, fault)
         wait = self._rates.take(call.method, arguments.text("channel"))
@@ -164,3 +167,9 @@ class WebApi:
         self._state.bell.ring()
         granted = {"X-OAuth-Scopes": ",".join(sorted(self._state.scopes))}
         return web.json_response(body, status=status, headers={**granted, **(headers or {})})
+
+
+def _port(request: web.Request) -> int:
+    """The port a request came in by; 0 when its connection is gone."""
+    name = request.transport.get_extra_info("sockname") if request.transport else None
+    return int(name[1]) if name else 0

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -240,6 +241,21 @@ class Workspace:
     ) -> None:
         """Lets the next calls of a method fail; see `Fault`."""
         self._api.faults.add(method, Fault(status, retry_after, error, hang, reset), times)
+
+    async def another_address(self) -> str:
+        """One more value for SLACK_API_URL; by its port (`Call.port`) a process's calls can be told from others'."""
+        assert self._runner is not None
+        known = len(self._runner.addresses)
+        await web.TCPSite(self._runner, urlsplit(self.state.base_url).hostname, 0).start()
+        return f"http://{urlsplit(self.state.base_url).hostname}:{self._runner.addresses[known][1]}/api/"
+
+    def before_calls(self, hook: Callable[[Call], Awaitable[Fault | None]]) -> None:
+        """Awaits `hook` before a call is carried out: it may keep the call waiting, and give what happens to it."""
+        self._api.before = hook
+
+    def before_deliveries(self, hook: Callable[[Delivery], Awaitable[None]]) -> None:
+        """Awaits `hook` before something is brought to the app for the first time: Slack keeps no order."""
+        self._dispatcher.before = hook
 
     @property
     def scopes(self) -> set[str]:
