@@ -29,7 +29,7 @@ bench: .venv/.test ## Measure speed; prints ratios against a baseline of the sam
 	@$(BIN)/python tests/bench/run.py $(ARGS)
 
 .PHONY: chaos
-chaos: .venv/.test system ## Ask hundreds of questions while everything is killed and cut by a seeded plan
+chaos: .venv/.test system ## Ask hundreds of questions while everything is killed, frozen, cut and reordered by a seeded plan
 	@$(BIN)/python tests/chaos/run.py $(ARGS)
 
 .PHONY: image-check

@@ -29,7 +29,7 @@ _STREAM = re.compile(r'"(?:stream-)?([0-9a-f]{16})-([0-9]+)(?:-begin)?"')
 """Block ids that name a run and the number of its message, in a stream."""
 _REFERENCE = re.compile(r"-([0-9a-f]{4})-([0-9a-f]{4})\.")
 """A run's reference in the name of a file."""
-_SAME_TIME = 0.3
+SAME_TIME = 0.3
 """Seconds two runs may overlap in the service's record: it hears of a closed connection a moment later."""
 _AFTERMATH = 5.0
 """Seconds after its stream ended in which an answer may still be lost to a crash: it is being written down."""
@@ -381,7 +381,7 @@ def _check_order(evidence: Evidence) -> Iterator[Violation]:
         pairs.sort(key=lambda pair: pair[1].at)
         for (first, one), (second, other) in combinations(pairs, 2):
             over = one.ended - other.at
-            if over > _SAME_TIME and not _slept(evidence.paused, one):
+            if over > SAME_TIME and not _slept(evidence.paused, one):
                 detail = f"{over:.2f} s before question {first.number} had ended"
                 yield Violation("one run at a time", detail, second.number)
             # Slack may bring two questions in another order; what it had brought before the other was asked it had not.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from redis import RedisError
 
 from bot.demo.workspace import NothingToClick, SlackError
 from bot.demo.workspace.messages import Version
+from tests.chaos import rules
 from tests.chaos.check import (
     Asked,
     Evidence,
@@ -29,8 +30,11 @@ from tests.chaos.check import (
     root_of,
     token,
 )
-from tests.chaos.ground import Bot, Ground, Options, now
+from tests.chaos.ground import CHANNELS, PEOPLE, Bot, Ground, Options, now
+from tests.chaos.late import Late, Wire
 from tests.chaos.plan import DAS_FAULTS, RDS_FAULTS, SLACK_FAULTS, SLOW_FAULTS, Step, draw
+from tests.chaos.reorder import Reorder, is_question
+from tests.chaos.visits import Visits
 
 Item = TypeVar("Item")
 
@@ -43,10 +47,14 @@ _LATEST_THREADS = 10
 """People ask on in threads that are alive."""
 _MOST_IN_THREAD = 8
 """Questions of one thread; far below what the bot refuses."""
+_SWAP_SECONDS = 10.0
+"""How long a swap waits for something to swap."""
+_LATE_TRIES = 3
+"""Questions asked until one can be caught: its process may be killed, or be done, before."""
+_HANG_UP_SECONDS = 1.0
+"""What a process that wakes takes to learn that it lost its threads."""
 _VERSIONS = 3
 """Versions of a message told from either end."""
-PEOPLE = ("U0ANA00001", "U0WANG0001", "U0BEN00001")
-CHANNELS = ("C0DBOPS001", "C0ORDERS01", "C0SHARED01")
 _TEXTS = (
     "why is {} slow since this morning?",
     "are there lock waits on {}?",
@@ -99,6 +107,15 @@ class Driver:
         self._stops: set[tuple[str, str]] = set()
         self._disturbed: list[tuple[float, float]] = []
         self._paused: list[tuple[float, float]] = []
+        self._asleep: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        """When the process behind a port slept."""
+        self._forgotten: list[tuple[float, float]] = []
+        """When the store was killed, which forgets up to a second."""
+        self._lates: list[Late] = []
+        self._late_turn = asyncio.Semaphore(max(1, ground.options.processes - 1))
+        self._wire = Wire(ground)
+        self._reordering = Reorder(ground.workspace)
+        self._visits = Visits(ground)
         self._done: Counter[str] = Counter()
         self._timeline: list[str] = []
         self._began = 0.0
@@ -115,6 +132,7 @@ class Driver:
         await asyncio.sleep(_STILL_SECONDS)
         evidence = await self._evidence()
         violations = violations or self._judge(evidence) or check_calls(evidence.workspace)
+        violations = [*violations, *self._judge_records(evidence)]
         return Outcome(
             seed=self._ground.options.seed,
             asked=len(self._asked),
@@ -161,11 +179,24 @@ class Driver:
             found.append(Violation("nothing stays open upstream", f"{open_now} runs"))
         if undelivered := sum(not delivery.finished for delivery in ground.workspace.deliveries):
             found.append(Violation("everything is delivered", f"{undelivered} deliveries under way"))
-        # A process that slept through its slot still holds its connection: then the service itself says no.
-        refused = [request for request in ground.das.requests if request.code == "Throttling.Concurrency"]
-        if refused and not self._paused:
-            found.append(Violation("slots", f"{len(refused)} requests more than the agent takes at once"))
         return found + [Violation("no fault of our own", line) for line in self._tracebacks()]
+
+    def _judge_records(self, evidence: Evidence) -> list[Violation]:
+        """What cannot be put right any more; for the end, as it reads all that was sent."""
+        ground, limit = self._ground, self._ground.options.concurrency
+        lost = [*self._paused, *self._forgotten]
+        logs = (bot.log.read_text("utf-8", "replace") for bot in ground.bots)
+        files = (file.content or b"" for file in ground.workspace.files.values())
+        found = [
+            *rules.slots("DAS Agent", ground.das.requests, limit, self._asleep, self._forgotten),
+            *rules.slots("RDS Copilot", ground.rds.requests, limit, self._asleep, self._forgotten),
+            *rules.unwelcome(evidence, self._visits.all),
+            *rules.harmless(ground.workspace.calls, files, logs),
+            *rules.fenced(ground.workspace, self._lates),
+        ]
+        if ground.options.strict:
+            found += rules.rates(ground.workspace.calls, lost)
+        return found
 
     def _tracebacks(self) -> list[str]:
         """What the bot logged with a traceback, or what ended a process: no fault from outside should lead to that."""
@@ -192,9 +223,12 @@ class Driver:
             "command": self._command,
             "stop": self._stop,
             "replay": self._replay,
+            "reorder": self._reorder,
+            "unwelcome": self._unwelcome,
             "kill": self._kill,
             "roll": self._roll,
             "pause": self._pause,
+            "late": self._late,
             "kill_store": self._kill_store,
             "cut_store": self._cut_store,
             "slow_store": self._slow_store,
@@ -278,7 +312,7 @@ class Driver:
 
     async def _replay(self, step: Step) -> str | None:
         mine = [
-            n for n, delivery in enumerate(self._ground.workspace.events) if _is_question(delivery.payload)
+            n for n, delivery in enumerate(self._ground.workspace.events) if is_question(delivery.payload)
         ]
         if not mine:
             return None
@@ -299,12 +333,44 @@ class Driver:
         bot, seconds = self._bot(step), self._ground.options.lease_seconds * 1.6
         began = now()
         await self._disturb(self._ground.pause_bot(bot, seconds), self._disturbed)
-        # Awake again, it hangs up on the service with its first beat.
-        self._paused.append((began, now() + 1.0))
+        self._slept(bot, began)
         return f"process {bot.number} for {seconds:.0f} s"
 
+    async def _late(self, step: Step) -> str | None:
+        # Somebody has to be there who takes the threads over.
+        async with self._late_turn:
+            for _ in range(_LATE_TRIES):
+                if told := await self._one_late(step):
+                    return told
+        return None
+
+    async def _one_late(self, step: Step) -> str | None:
+        asked = self._ask("mention", PEOPLE[0], _one_of(CHANNELS, step.pick), replace(step, what=""))
+        asked.ts = self._ground.workspace.say(asked.user, asked.channel, f"@das {asked.text}")
+        late = Late(asked, step.what)
+        self._lates.append(late)
+        told = await self._disturb(self._wire.freeze(late), self._disturbed)
+        if told and late.bot:
+            self._slept(late.bot, late.froze)
+        if late.span[1]:
+            self._forgotten.append(late.span)
+        return told and f"{told} · question {asked.number}"
+
+    def _slept(self, bot: Bot, began: float) -> None:
+        """A process has slept from then to now. Awake again, it hangs up on the service with its first beat."""
+        span = (began, now() + _HANG_UP_SECONDS)
+        self._paused.append(span)
+        for port in bot.ports:
+            self._asleep[port].append(span)
+
+    async def _reorder(self, step: Step) -> str | None:
+        return "" if await self._reordering.swap(step.what, _SWAP_SECONDS) else None
+
+    async def _unwelcome(self, step: Step) -> str:
+        return await self._visits.ask(step.what)
+
     async def _kill_store(self, step: Step) -> str:
-        await self._disturb(self._ground.kill_store(0.3 + step.pick * 2), self._disturbed)
+        await self._disturb(self._ground.kill_store(0.3 + step.pick * 2), self._disturbed, self._forgotten)
         return ""
 
     async def _cut_store(self, step: Step) -> str:
@@ -337,18 +403,23 @@ class Driver:
     def _bot(self, step: Step) -> Bot:
         return _one_of(self._ground.bots, step.pick * 5 % 1)
 
-    async def _disturb(self, doing: Awaitable[None], spans: list[tuple[float, float]]) -> None:
+    async def _disturb(self, doing: Awaitable[Item], *spans: list[tuple[float, float]]) -> Item:
         began = now()
-        spans.append((began, float("inf")))
-        await doing
-        spans.remove((began, float("inf")))
-        spans.append((began, now()))
+        for each in spans:
+            each.append((began, float("inf")))
+        done = await doing
+        for each in spans:
+            each.remove((began, float("inf")))
+            each.append((began, now()))
+        return done
 
     # -- telling ---------------------------------------------------------------------------------------
 
     def _histories(self, evidence: Evidence, violations: list[Violation]) -> dict[int, str]:
-        numbers = sorted({violation.question for violation in violations if violation.question is not None})
-        return {number: self._history(evidence, self._asked[number]) for number in numbers[:5]}
+        named = {violation.question for violation in violations}
+        return {
+            a.number: self._history(evidence, a) for a in [a for a in self._asked if a.number in named][:5]
+        }
 
     def _history(self, evidence: Evidence, asked: Asked) -> str:
         """Everything about a question and its thread, in order of time."""
@@ -383,11 +454,6 @@ class Driver:
 def _ends(versions: list[Version]) -> list[Version]:
     """The first and the last few; what grew in between looks alike."""
     return versions if len(versions) <= 2 * _VERSIONS else versions[:_VERSIONS] + versions[-_VERSIONS:]
-
-
-def _is_question(payload: dict[str, object]) -> bool:
-    event = payload.get("event")
-    return isinstance(event, dict) and "rm-chaos" in str(event.get("text", "")) and not event.get("bot_id")
 
 
 def _entries(log: Path) -> list[dict[str, str]]:

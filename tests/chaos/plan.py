@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,13 @@ RDS_FAULTS: Mapping[str, Faults] = {
 }  # fmt: skip
 """A run of RDS Copilot goes on without its stream, so a cut one is answered all the same."""
 
+REORDERED = ("twins", "threads")
+"""What overtakes what; see `reorder`."""
+LATE = ("an update", "the store away when it wakes", "its first message")
+"""What a process that freezes has on the wire; see `late`."""
+UNWELCOME = ("outsider", "person", "direct", "channel", "command")
+"""Who asks and may not, or where nobody may."""
+
 WORDS = ("demo:error", "demo:cut")
 """Words in a question that make the simulated service fail it in a way of its own."""
 
@@ -55,6 +62,8 @@ _ASKING = {"mention": 40, "follow_up": 35, "dm": 12, "command": 13}
 """How questions come, and how many of a hundred."""
 _QUIET_HEAD, _QUIET_TAIL = 0.08, 0.12
 """Parts of the time without faults: something must be in flight before, and the last ones must have an effect."""
+_LATE_PART = 0.35
+"""Part of the time in which processes freeze at a call: they and what follows take longer than a lease lives."""
 _LONG_SECONDS = 100
 """From here on a run is long enough for the store to be killed twice, and for calls that hang."""
 
@@ -78,7 +87,19 @@ class Step:
 
 
 _FAULTS = frozenset(
-    {"kill", "roll", "pause", "kill_store", "cut_store", "slow_store", "drop_sockets", "slack", "das", "rds"}
+    {
+        "kill",
+        "roll",
+        "pause",
+        "late",
+        "kill_store",
+        "cut_store",
+        "slow_store",
+        "drop_sockets",
+        "slack",
+        "das",
+        "rds",
+    }
 )
 
 
@@ -88,6 +109,8 @@ def draw(seed: int, questions: int, seconds: float, *, pause: bool) -> list[Step
     steps = [*_questions(dice, questions, seconds), *_faults(dice, seconds, pause=pause)]
     steps += _several(dice, "stop", max(1, questions // 15), 0.1 * seconds, seconds)
     steps += _several(dice, "replay", max(1, questions // 8), 0.1 * seconds, seconds)
+    steps += _each(dice, "reorder", REORDERED, max(4, questions // 25), 0.0, 0.8 * seconds)
+    steps += _each(dice, "unwelcome", UNWELCOME, max(5, questions // 15), 0.0, seconds)
     return sorted(steps, key=lambda step: step.at)
 
 
@@ -109,6 +132,10 @@ def _faults(dice: random.Random, seconds: float, *, pause: bool) -> Iterator[Ste
     yield from _several(dice, "cut_store", max(1, int(seconds / 30)), begin, end)
     yield from _several(dice, "slow_store", max(1, int(seconds / 45)), begin, end)
     if pause:
+        # Each of them keeps a process for longer than a lease lives.
+        late = LATE if is_long else LATE[:2]
+        yield from _each(dice, "late", late, len(late) * (2 if is_long else 1), begin, _LATE_PART * seconds)
+    if pause and is_long:
         yield from _several(dice, "pause", 1, begin, (begin + end) / 2)
     slack = [*SLACK_FAULTS, *(SLOW_FAULTS if is_long else ())]
     for _ in range(max(4, int(seconds / 2))):
@@ -122,3 +149,11 @@ def _faults(dice: random.Random, seconds: float, *, pause: bool) -> Iterator[Ste
 def _several(dice: random.Random, kind: str, count: int, begin: float, end: float) -> Iterator[Step]:
     for _ in range(count):
         yield Step(dice.uniform(begin, end), kind, dice.random())
+
+
+def _each(
+    dice: random.Random, kind: str, what: Sequence[str], count: int, begin: float, end: float
+) -> Iterator[Step]:
+    """One of each in turn."""
+    for number in range(count):
+        yield Step(dice.uniform(begin, end), kind, dice.random(), what[number % len(what)])

@@ -27,6 +27,7 @@ from bot.slack.words import say
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.chaos import rules  # noqa: E402
 from tests.chaos.check import (  # noqa: E402
     Asked,
     Evidence,
@@ -37,10 +38,15 @@ from tests.chaos.check import (  # noqa: E402
     is_running,
     token,
 )
+from tests.chaos.doubles import SECRET  # noqa: E402
+from tests.chaos.ground import Bot  # noqa: E402
+from tests.chaos.late import STORE, WAYS, Late  # noqa: E402
 from tests.chaos.plan import draw  # noqa: E402
+from tests.chaos.reorder import THREADS, TWINS  # noqa: E402
+from tests.chaos.visits import PLACES  # noqa: E402
 
 SEED = 2026
-ARGUMENTS = ("--questions", "40", "--processes", "3", "--seconds", "20", "--hurry")
+ARGUMENTS = ("--questions", "40", "--processes", "3", "--seconds", "20", "--hurry", "--concurrency", "4")
 LONGEST_SECONDS = 170
 """It takes half a minute; this is for a machine that is busy with something else, and for a run that fails."""
 
@@ -56,14 +62,22 @@ def test_nothing_is_lost_whatever_breaks() -> None:
         running.send_signal(signal.SIGINT)
         told, _ = running.communicate(timeout=30)
     assert running.returncode == 0, told
-    assert "40 questions" in told and "every invariant holds" in told
+    assert f"seed {SEED}" in told and "every invariant holds" in told
+    assert all(f" {done}" in told for done in ("late", "reorder", "unwelcome", "kill", "kill_store"))
 
 
 def test_a_seed_is_a_plan() -> None:
     plan = draw(7, 50, 60, pause=True)
     assert plan == draw(7, 50, 60, pause=True) != draw(8, 50, 60, pause=True)
     kinds = {step.kind for step in plan}
-    assert kinds >= {"kill", "roll", "pause", "kill_store", "drop_sockets", "slack", "das", "stop", "replay"}
+    assert kinds >= {"kill", "roll", "late", "kill_store", "drop_sockets", "slack", "das", "stop", "replay"}
+    assert {step.what for step in plan if step.kind == "late"} == {
+        "an update",
+        "the store away when it wakes",
+    }
+    assert {step.what for step in plan if step.kind == "unwelcome"} == set(PLACES)
+    assert {step.what for step in plan if step.kind == "reorder"} == {TWINS, THREADS}
+    assert {step.what for step in draw(7, 300, 180, pause=True) if step.kind == "late"} == set(WAYS)
     assert sum(step.kind in ("mention", "follow_up", "dm", "command") for step in plan) == 50
 
 
@@ -259,3 +273,65 @@ def test_the_judge_sees_a_message_that_is_not_well_formed(evidence: Evidence) ->
 def test_the_judge_sees(evidence: Evidence, spoil: Callable[[Evidence], None], rule: str) -> None:
     spoil(evidence)
     assert rule in {violation.rule for violation in check(evidence)}
+
+
+# -- the other rules ---------------------------------------------------------------------------------------
+
+
+def _runs(*spans: tuple[float, float], port: int = 1) -> list[Received]:
+    return [Received("Chat", at, outcome="finished", ended=ended, port=port) for at, ended in spans]
+
+
+def test_more_runs_than_slots_are_seen() -> None:
+    after_another = _runs((1.0, 2.0), (2.0, 3.0), (1.5, 4.0))
+    assert list(rules.slots("DAS Agent", after_another, 2, {}, [])) == []
+    together = _runs((1.0, 3.0), (2.0, 3.0), (2.5, 4.0))
+    assert [one.rule for one in rules.slots("DAS Agent", together, 2, {}, [])] == ["slots"]
+    assert list(rules.slots("DAS Agent", together, 2, {1: [(2.7, 2.9)]}, [])) == []
+    assert list(rules.slots("DAS Agent", together, 2, {2: [(2.7, 2.9)]}, [])) != []
+    assert list(rules.slots("DAS Agent", together, 2, {}, [(2.7, 2.9)])) == []
+
+
+def test_a_refusal_for_rates_counts_but_where_it_was_asked_for_or_had_to_be() -> None:
+    calls = [Call("chat.update", {}, 100.0, 429)]
+    assert [one.rule for one in rules.rates(calls, [])] == ["within Slack's rates"]
+    assert list(rules.rates(calls, [(90.0, 95.0)])) == []
+    calls[0].spoiled = True
+    assert list(rules.rates(calls, [])) == []
+
+
+def test_harm_is_seen_wherever_it_went() -> None:
+    for args in ({"text": f"it is {SECRET}"}, {"blocks": '[{"text": "<!channel> look"}]'}):
+        assert len(list(rules.harmless([Call("chat.update", args, 0.0)], [], []))) == 1
+    assert len(list(rules.harmless([], [SECRET.encode()], []))) == 1
+    assert len(list(rules.harmless([], [], [f"a line with {SECRET}"]))) == 1
+    assert list(rules.harmless([Call("chat.update", {"text": "@\u200beveryone"}, 0.0)], [b"x"], ["y"])) == []
+
+
+def test_who_may_not_ask_is_told_once_and_gets_no_run(evidence: Evidence) -> None:
+    asked = Asked(9000, "person", "U0BEN00001", "C0DBOPS001", f"why is {token(9000)} slow?", 50.0)
+    visit = rules.Unwelcome(asked)
+    assert [one.rule for one in rules.unwelcome(evidence, [visit])] == ["refused, and told so"]
+    evidence.disturbed = [(55.0, 56.0)]
+    assert list(rules.unwelcome(evidence, [visit])) == []
+    visit.told_at = 51.0
+    for _ in range(2):
+        line = posted_by_app(asked.channel, evidence.workspace.messages.next_ts(), "no", None)
+        line.ephemeral_for = asked.user
+        evidence.workspace.messages.add(line)
+    assert [one.rule for one in rules.unwelcome(evidence, [visit])] == ["told once"]
+    evidence.runs["e" * 16] = {"text": asked.text}
+    assert "only who may" in {one.rule for one in rules.unwelcome(evidence, [visit])}
+
+
+def test_a_write_by_who_lost_the_thread_is_seen(evidence: Evidence) -> None:
+    bot = Bot(0, Path("log"), own={"SLACK_API_URL": "http://127.0.0.1:4711/api/"})
+    late = Late(evidence.asked[0], STORE, bot, messages=frozenset({"1.0"}), span=(10.0, 12.0))
+    calls = evidence.workspace.calls
+    calls += [
+        Call("chat.update", {"ts": "1.0"}, 11.0, 200, port=4712),
+        Call("chat.update", {"ts": "1.0"}, 13.0, port=4711),
+    ]
+    assert list(rules.fenced(evidence.workspace, [late])) == []
+    calls.append(Call("chat.update", {"ts": "1.0"}, 11.0, port=4711))
+    assert [one.rule for one in rules.fenced(evidence.workspace, [late])] == ["fenced"]
