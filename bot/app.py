@@ -340,6 +340,7 @@ def _desk(ground: _Ground, worker: Worker) -> Desk:
         daily=ground.daily,
         resumes=settings.das_resume,
         many=settings.max_runs,
+        is_full=lambda: worker.is_full,
     )
 
 

@@ -100,6 +100,11 @@ class Worker:
         return len(self._tasks)
 
     @property
+    def is_full(self) -> bool:
+        """Whether it takes no more threads at the moment."""
+        return self._room <= 0
+
+    @property
     def _room(self) -> int:
         """How many more threads may be taken."""
         waiting = sum(job.control.waits_for_slot for job in self._jobs.values())

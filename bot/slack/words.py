@@ -149,6 +149,11 @@ _WORDS: dict[str, tuple[str, str]] = {
         "{count} questions wait before this one. It is kept; its reply appears when its turn comes.",
         "前面还有 {count} 个问题在排队。您的问题已收到，轮到时会在此回复。",
     ),
+    "all_busy": (
+        "As many questions are being answered as I can take at once. Yours is kept; its reply appears when its turn "
+        "comes.",
+        "正在回答的问题已达上限。您的问题已收到，轮到时会在此回复。",
+    ),
     "crowded": (
         "{count} questions already wait in the workspace, more than can be answered soon. Please ask again later.",
         "工作区已有 {count} 个问题在排队，暂时无法处理更多，请稍后再问。",

@@ -51,6 +51,7 @@ def desk_of(house: Any) -> Desk:
         daily=Daily(),
         resumes=False,
         many=9,
+        is_full=lambda: False,
     )
 
 
@@ -338,6 +339,24 @@ async def test_who_asks_when_more_wait_than_are_worked_on_is_told(make_house: An
     line = await house.private_line(BEN, OPS)
     assert line.text == "1 questions wait before this one. It is kept; its reply appears when its turn comes."
     await house.taken(3)
+    assert house.workspace.replies(OPS, ts) == []
+
+
+async def test_who_asks_when_all_are_busy_is_told(make_house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits yet: what is under way takes all the room."""
+    monkeypatch.setattr("bot.slack.intake.desk.LOOK_SECONDS", 0.2)
+    house = await make_house(pace=100)
+    await house.start(max_runs=1)
+    house.workspace.say(ANA, OPS, "@das question 1")
+    await house.taken(1)
+
+    async def is_asked() -> bool:
+        return any("asked_at" in run for run in await house.runs())
+
+    await house.eventually(is_asked)
+    ts = house.workspace.say(BEN, OPS, "@das question 2")
+    line = await house.private_line(BEN, OPS)
+    assert line.text.startswith("As many questions are being answered as I can take at once.")
     assert house.workspace.replies(OPS, ts) == []
 
 

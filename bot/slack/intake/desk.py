@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from bot import log, metrics
 from bot.model.question import MAX_QUESTION, Language, Question, has_words
-from bot.model.run import Run, reference
+from bot.model.run import Run, State, reference
 from bot.slack.access import Access, Visit
 from bot.slack.allowance import Allowance
 from bot.slack.intake.agents import Catalogue
@@ -20,6 +21,9 @@ from bot.store.usage import Daily, Usage
 from bot.store.wishes import Wishes
 
 logger = log.get(__name__)
+
+LOOK_SECONDS = 3.0
+"""After so long without a reply a question waits for a process that has room, and not for Slack."""
 
 Stop = Callable[[str, str], Awaitable[str]]
 """Asks for a run to stop, by run id and user; answers "stopping", or the state it is in already."""
@@ -35,6 +39,7 @@ class Desk:
         team, bot: the ids of the workspace and of the bot's user.
         daily: what may be spent a day.
         resumes: whether what is written in a thread answers the question its paused run has asked.
+        is_full: whether this process takes no more questions at the moment. Another one may.
         many: as many questions as a process works on; when so many wait already, the reply to one more may not come
             at once.
     """
@@ -54,6 +59,7 @@ class Desk:
     daily: Daily
     resumes: bool
     many: int
+    is_full: Callable[[], bool]
 
     async def take(self, question: Question, visit: Visit, *, event_id: str = "") -> bool:
         """Accept a question from a message, or tell its author privately why not. Whoever calls acks afterwards.
@@ -92,12 +98,21 @@ class Desk:
             )
             if accepted.waiting >= self.many:
                 return say("many_wait", language, count=accepted.waiting)
+            if self.is_full() and not accepted.ahead:
+                self.notices.behind(self._look_again(question, accepted.run_id, language))
         elif accepted.verdict == "full":
             return say("full", language, count=MOST_WAITING)
         elif accepted.verdict == "crowded":
             logger.warning("too many questions wait, one was refused", waiting=accepted.waiting)
             return say("crowded", language, count=accepted.waiting)
         return ""
+
+    async def _look_again(self, question: Question, run_id: str, language: Language) -> None:
+        """Tell who asked that all are busy, if nobody has begun with their question by then."""
+        await asyncio.sleep(LOOK_SECONDS)
+        run = await self.runs.get(run_id)
+        if run and run.state is State.QUEUED and not (run.reply_ts or run.posting):
+            self.tell(question, say("all_busy", language))
 
     def tell(self, question: Question, line: str) -> None:
         """A private line to who asked, where they see it: Slack shows none in a thread without replies."""
