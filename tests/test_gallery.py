@@ -26,7 +26,10 @@ def test_it_prints_the_payloads() -> None:
     done = CliRunner().invoke(cli, ["gallery", "--json"])
     shown = json.loads(done.output)
     assert [each["name"] for each in shown] == [picture.name for picture in pictures()]
-    assert all(payload["blocks"] and payload["text"] for each in shown for payload in each["payloads"])
+    for each in shown:
+        assert all(payload["blocks"] or each["name"] == "answered-as-text-alone" for payload in each["payloads"])
+        # What a stream says stands beside its blocks by itself.
+        assert all(payload["text"] or each["streams"] for payload in each["payloads"])
     assert next(each for each in shown if each["name"] == "a-result-as-a-file")["files"][0]["text"]
 
 

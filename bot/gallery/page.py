@@ -10,11 +10,13 @@ import json
 from importlib.resources import files as resources
 from typing import Any
 
-from bot.gallery.scenes import Picture
+from bot.gallery.making import Picture
 
 _CHANNEL, _VIEWER = "C0GALLERY1", "U0ANA00001"
 _EPOCH = 1_767_225_600
 """The first message's time, in Unix seconds; the page orders by it and does not show it here."""
+_STREAM_SECONDS = 3_600
+"""What a stream is said to live on; none ends while somebody looks."""
 
 _SERVER = """
 const gallery = JSON.parse(document.getElementById("gallery").textContent);
@@ -77,6 +79,7 @@ def _workspace(pictures: list[Picture]) -> dict[str, Any]:
                     "user": user,
                     "bot_id": "B0DASBOT01",
                     "versions": 1,
+                    **({"streaming": {"seconds_left": _STREAM_SECONDS}} if picture.streams else {}),
                     **payload,
                 }
             )

@@ -19,7 +19,7 @@ from bot.slack.reply import layout, limits
 from bot.slack.reply.characters import shortened, whole_until
 from bot.slack.reply.draft import Draft, final_payloads
 from bot.slack.reply.folds import Folds
-from bot.slack.reply.ladder import RUNGS
+from bot.slack.reply.ladder import RUNGS, as_mrkdwn
 from bot.slack.reply.pages import Pages
 from bot.slack.reply.sizes import cost
 from tests.judges import panel
@@ -508,3 +508,7 @@ def test_the_ladder_ends_with_plain_text() -> None:
     (task,) = rungs[1]["blocks"][1]["tasks"]
     assert (task["title"], task["status"]) == ("das_api · 3.0 s", "complete")
     assert "Result" in json.dumps(task["details"])
+
+
+def test_older_blocks_do_not_show_the_language_of_code() -> None:
+    assert as_mrkdwn("a\n```sql\nSELECT 1;\n```\n``x``\n") == "a\n```\nSELECT 1;\n```\n``x``\n"

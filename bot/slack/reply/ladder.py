@@ -21,6 +21,8 @@ _SECTION_COST, _SECTION_FRAME = 2_900, 80
 """Characters of payload that a section's text may take, and what stands around it."""
 _BOLD = re.compile(r"\*\*(?=\S)([^*\n]{1,500})(?<=\S)\*\*")
 _HEADING = re.compile(r"^#{1,6} +([^*\n]+?)[ #]*$", re.M)
+_LANGUAGE = re.compile(r"^([ >]*`{3,})[^`\n]+$", re.M)
+"""The opener of a fence that names a language, which older types show as the first line of the code."""
 _AROUND = 40
 """Characters of payload around blocks and text."""
 _TASK_TITLE = 250
@@ -86,7 +88,7 @@ def text_only(payload: Payload) -> Payload:
 
 def as_mrkdwn(text: str) -> str:
     """Markdown's bold and headings, which older types show as signs, in Slack's own markup."""
-    return _HEADING.sub(r"*\1*", _BOLD.sub(r"*\1*", text))
+    return _LANGUAGE.sub(r"\1", _HEADING.sub(r"*\1*", _BOLD.sub(r"*\1*", text)))
 
 
 RUNGS: tuple[Callable[[Payload], Payload], ...] = (as_it_is, tasks, plain, text_only)
