@@ -126,6 +126,10 @@ class Driver:
         async with asyncio.TaskGroup() as group:
             for step in self._steps:
                 group.create_task(self._at(step))
+        # What has not gone wrong by now was planned for calls that nobody made.
+        self._ground.workspace.clear_faults()
+        self._ground.das.next_faults.clear()
+        self._ground.rds.next_faults.clear()
         last = now()
         violations = await self._quiet(last + QUIET_SECONDS)
         quiet_after = now() - last
