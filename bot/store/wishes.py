@@ -16,6 +16,8 @@ Rank = Literal["unknown", "admin", "other"]
 
 _LOOK = 500
 """Threads at work that are read at once."""
+_LOOKS = 3
+"""How often they are read again when one of them was opened meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +67,53 @@ class Wishes:
         )
         return StopTarget(str(run_id), str(owner), bool(is_news))
 
-    async def newest_at_work(self, team: str, channel: str, user: str) -> Thread | None:
-        """Of a channel's threads whose current run is somebody's own and not stopped yet, that of the newest question.
+    async def newest_at_work(self, team: str, channel: str, user: str) -> str:
+        """Of the current runs of a channel's threads that are somebody's own and not stopped yet, the id of the one in
+        the thread of the newest question; "" for none.
 
         Looks through all threads at work, in the order in which they got it: for what people do seldom.
         """
+        for _ in range(_LOOKS):
+            names = await self._at_work(Thread(team, channel, "").key)
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.lindex(keys.queue(name), 0)
+                    pipe.lindex(keys.queue(name), -1)
+                runs = await pipe.execute()
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for run_id in runs:
+                    pipe.hmget(keys.run(run_id or ""), ["user", "stop_by", "accepted_at"])
+                records = await pipe.execute()
+            own = [
+                (float(last[2] or 0), run_id)
+                for run_id, current, last in zip(runs[::2], records[::2], records[1::2], strict=True)
+                if current[0] == user and not current[1]
+            ]
+            opened = any(
+                run_id is None and Thread.from_key(name).is_new
+                for name, run_id in zip(names, runs[::2], strict=True)
+            )
+            # A command's run has moved to the thread it opened while this looked; its entry there is new.
+            if own or not opened:
+                return max(own)[1] if own else ""
+        return ""
+
+    async def _at_work(self, prefix: str) -> list[str]:
+        """The names of the threads at work that begin like this."""
         names: list[str] = []
         after = "-"
         while True:
             entries: Any = await self._redis.xrange(keys.THREADS, after, "+", _LOOK)
             names += [fields["thread"] for _, fields in entries]
             if len(entries) < _LOOK:
-                break
+                return [name for name in dict.fromkeys(names) if name.startswith(prefix)]
             after = f"({entries[-1][0]}"
-        prefix = Thread(team, channel, "").key
-        here = [name for name in dict.fromkeys(names) if name.startswith(prefix)]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name in here:
-                pipe.lindex(keys.queue(name), 0)
-                pipe.lindex(keys.queue(name), -1)
-            runs = await pipe.execute()
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for run_id in runs:
-                pipe.hmget(keys.run(run_id or ""), ["user", "stop_by", "accepted_at"])
-            records = await pipe.execute()
-        found = zip(here, records[::2], records[1::2], strict=True)
-        own = [
-            (float(last[2] or 0), name)
-            for name, current, last in found
-            if current[0] == user and not current[1]
-        ]
-        return Thread.from_key(max(own)[1]) if own else None
+
+    async def mean(self, thread: Thread, ts: str, run_id: str) -> StopTarget:
+        """Remember that a message means this run, "" for none; its redeliveries mean the same, whatever they find."""
+        key = keys.seen_message(thread.team, thread.channel, ts)
+        earlier: Any = await self._redis.set(key, run_id, nx=True, get=True, px=keys.SEEN_LIFE)
+        return StopTarget(run_id if earlier is None else str(earlier), "", earlier is None)
 
     async def answer(self, run_id: str, user: str) -> bool:
         """A paused run is answered with a question of its own, so that nobody decides it any more. False: somebody

@@ -149,7 +149,7 @@ async def test_the_newest_thread_at_work_is_found_among_many(
     monkeypatch.setattr(wishes_module, "_LOOK", 2)
     wishes = Wishes(redis)
     threads = [Thread("T1", channel, f"{number}.0") for number in range(5) for channel in ("D1", "D12")]
-    assert await wishes.newest_at_work("T1", "D1", ANA) is None
+    assert await wishes.newest_at_work("T1", "D1", ANA) == ""
     accepted = {}
     for number, thread in enumerate(threads):
         done = await runs.accept(Question(thread, f"9.{number}", ANA, "T1", "why?", "dm"))
@@ -157,13 +157,43 @@ async def test_the_newest_thread_at_work_is_found_among_many(
         await redis.hset(keys.run(done.run_id), "accepted_at", str(100 - number))
     first, *_, last = (thread for thread in threads if thread.channel == "D1")
     # A follow-up makes an old thread the newest; what was asked last does not, when it is older by its time.
-    assert await wishes.newest_at_work("T1", "D1", ANA) == first
+    assert await wishes.newest_at_work("T1", "D1", ANA) == accepted[first]
     more = await runs.accept(Question(last, "9.99", ANA, "T1", "and now?", "dm"))
     await redis.hset(keys.run(more.run_id), "accepted_at", "200")
-    assert await wishes.newest_at_work("T1", "D1", ANA) == last
-    assert await wishes.newest_at_work("T1", "D1", BEN) is None
+    assert await wishes.newest_at_work("T1", "D1", ANA) == accepted[last]
+    assert await wishes.newest_at_work("T1", "D1", BEN) == ""
     await runs.stop(accepted[last], ANA)
-    assert await wishes.newest_at_work("T1", "D1", ANA) == first
+    assert await wishes.newest_at_work("T1", "D1", ANA) == accepted[first]
+
+
+async def test_a_redelivered_stop_means_the_run_it_meant_first(redis: Redis) -> None:
+    wishes, place = Wishes(redis), Thread("T1", "D1", "5.0")
+    assert await wishes.mean(place, "5.0", "one") == StopTarget("one", "", True)
+    assert await wishes.mean(place, "5.0", "two") == StopTarget("one", "", False)
+    assert await wishes.mean(place, "6.0", "") == StopTarget("", "", True)
+    assert await wishes.mean(place, "6.0", "two") == StopTarget("", "", False)
+
+
+async def test_a_command_that_opens_its_thread_meanwhile_is_found(
+    redis: Redis, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await runs.accept(Question(Thread("T1", "D1", ""), "command-1", ANA, "T1", "why?", "command"))
+    [(entry, thread)] = await runs.next_entries(1, 10)
+    lease = await runs.lease(entry, thread)
+    assert lease
+    run = await runs.get(lease.run_id)
+    assert run
+    wishes = Wishes(redis)
+    look = wishes._at_work
+
+    async def look_then_open(prefix: str) -> list[str]:
+        names = await look(prefix)
+        if any("new-" in name for name in names):
+            await runs.open_thread(lease, "7.0")
+        return names
+
+    monkeypatch.setattr(wishes, "_at_work", look_then_open)
+    assert await wishes.newest_at_work("T1", "D1", ANA) == run.id
 
 
 async def test_a_paused_run_is_answered_in_words_once(redis: Redis, runs: Runs) -> None:

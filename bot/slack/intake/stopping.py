@@ -27,8 +27,10 @@ async def by_word(question: Question, desk: Desk) -> None:
     user, thread = question.user, question.thread
     is_top = question.surface == "dm" and question.ts == thread.thread_ts
     if is_top:
-        thread = await desk.wishes.newest_at_work(thread.team, thread.channel, user) or thread
-    target = await _target(thread, question.ts, user, desk, addressed=question.surface != "thread")
+        newest = await desk.wishes.newest_at_work(thread.team, thread.channel, user)
+        target = await desk.wishes.mean(thread, question.ts, newest)
+    else:
+        target = await _target(thread, question.ts, user, desk, addressed=question.surface != "thread")
     stopping = await desk.stop(target.run_id, user) == "stopping" if target.run_id else False
     if not target.is_news or (stopping and not is_top):
         return
