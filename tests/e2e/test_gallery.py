@@ -122,7 +122,8 @@ async def test_everything_is_drawn_and_nothing_sticks_out(look: Camera) -> None:
 @pytest.mark.parametrize("picture", pictures(), ids=lambda picture: picture.name)
 async def test_slack_takes_every_state(picture: Any) -> None:
     for payload in picture.payloads:
-        assert judge(payload) == []
+        # A stream is sent no text beside its chunks.
+        assert judge(payload | {"text": "…"} if picture.streams else payload) == []
         assert block_errors(payload["blocks"]) == []
 
 
