@@ -128,14 +128,18 @@ class Asking:
                 is_kept = True
                 await self._save()
 
-        async with self._slot(kind, waiting):
+        try:
+            async with self._slot(kind, waiting):
+                self._control.waits_for_slot = False
+                try:
+                    await self._ask_until_begun(backend)
+                except UpstreamError as error:
+                    if not (error.code in LOST and self.can_recover):
+                        raise
+                    await self._fetch(error)
+        finally:
+            # Also when it was stopped while it waited: its end is work.
             self._control.waits_for_slot = False
-            try:
-                await self._ask_until_begun(backend)
-            except UpstreamError as error:
-                if not (error.code in LOST and self.can_recover):
-                    raise
-                await self._fetch(error)
         if self.answer.error and UpstreamError(self.answer.error.code).is_gone_session:
             # It said so only in its stream, which nobody asks for again: the next question begins a new one.
             await parts.sessions.lose(run.question.thread, self._session)

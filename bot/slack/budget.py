@@ -266,7 +266,8 @@ class Budget:
     async def _admitted(self, queue: _Queue, waiter: _Waiter) -> float:
         """Seconds until the call may be asked for again; 0 when it may be made, and is counted."""
         now, wait = self._clock(), self._wait(queue, waiter)
-        if self.shared is not None and (wait <= 0 or self._is_news(queue, waiter)):
+        is_closed = queue.lane.closed_until > now
+        if self.shared is not None and not is_closed and (wait <= 0 or self._is_news(queue, waiter)):
             urgency = self._urgency(queue, waiter)
             turn = await self._ask(queue, self._asked(queue, waiter, urgency))
             if turn is not None:

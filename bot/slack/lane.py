@@ -118,7 +118,12 @@ class Lane:
         self.arrival = max(self.arrival, self.closed_until + self.burst)
 
     def stand(self, now: float, standing: Standing) -> None:
-        """Take over how it stands for all replicas."""
+        """Take over how it stands for all replicas.
+
+        A refusal of which the store knows nothing, because it was away or failed over, holds all the same.
+        """
+        if self.closed_until > max(now, now + standing.closed_until):
+            return
         self.arrival, self.last = now + standing.arrival, now + standing.last
         self.closed_until, self.slowed = now + standing.closed_until, standing.slowed
 

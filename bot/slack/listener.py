@@ -1,4 +1,4 @@
-"""Listening for HTTP: who connects and does not ask is let go, and no more may connect than the process can bear."""
+"""Listening for HTTP: who connects and does not ask is let go, the sooner the more others come."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ up first."""
 LOOK_SECONDS = 1.0
 """How often it is looked who waits too long."""
 MOST = 400
-"""Connections at once. Slack opens a few dozen at most; a process has file handles for 1,024 unless told otherwise."""
+"""Connections at once on a port. Slack opens a few dozen at most; a process has file handles for 1,024 unless told
+otherwise."""
 CLOSE_SECONDS = 5.0
 """Longest wait for requests under way at the end."""
 
@@ -48,8 +49,8 @@ class Listener:
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=CLOSE_SECONDS)
         self._clock = clock
         self._sleep = sleep
-        # Until when each connection without a request under way may stay.
-        self._until: dict[asyncio.BaseProtocol, float] = {}
+        # Until when each connection without a request under way may stay; those that have had none for longest first.
+        self._until: dict[RequestHandler, float] = {}
         self._server: asyncio.Server | None = None
         self._looking: asyncio.Task[None] | None = None
         self._is_full = False
@@ -81,12 +82,14 @@ class Listener:
     def _connect(self) -> asyncio.BaseProtocol:
         server = self._runner.server
         assert server is not None
-        if len(server.connections) >= MOST:
-            if not self._is_full:
-                logger.error("too many connections, more are refused", connections=MOST)
-            self._is_full = True
-            return _Refused()
-        self._is_full = False
+        was_full, self._is_full = self._is_full, len(server.connections) >= MOST
+        if self._is_full:
+            if not was_full:
+                logger.error("too many connections, idle ones are closed for new ones", connections=MOST)
+            idle = next(iter(self._until), None)
+            if idle is None:
+                return _Refused()
+            self._let_go(idle)
         made = server()
         self._until[made] = self._clock() + FIRST_SECONDS
         return made
@@ -108,15 +111,18 @@ class Listener:
             await self._sleep(LOOK_SECONDS)
             server = self._runner.server
             assert server is not None
-            now, there = self._clock(), server.connections
-            self._until = {each: self._until[each] for each in there if each in self._until}
-            for connection in there:
-                if self._until.get(connection, now) < now:
-                    connection.force_close()
+            now, there = self._clock(), set(server.connections)
+            self._until = {each: until for each, until in self._until.items() if each in there}
+            for late in [each for each, until in self._until.items() if until < now]:
+                self._let_go(late)
+
+    def _let_go(self, idle: RequestHandler) -> None:
+        del self._until[idle]
+        idle.force_close()
 
 
 class _Refused(asyncio.Protocol):
-    """A connection that is closed as soon as it is made."""
+    """A connection that is closed as soon as it is made: all others are being answered."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()

@@ -15,6 +15,7 @@ from bot.slack.budget import Priority
 from bot.slack.client import SlackClient, SlackError, UncertainError
 from bot.slack.notices import Notices
 from bot.slack.reply.asks import CONSOLE
+from bot.slack.reply.line import CLOCKS_APART
 from bot.slack.reply.safe import mrkdwn
 from bot.slack.reply.writer import SlackReply
 from bot.slack.words import say
@@ -27,8 +28,6 @@ _ROOT_MOST = 2_500
 _NOT_INVITED = frozenset({"not_in_channel", "channel_not_found"})
 _TRIES = 8
 """Tries to post a root message: with the pauses between them, a minute of an absent Slack."""
-_CLOCKS_APART = 600.0
-"""Seconds our clock may be ahead of Slack's for a root message to be found again: its age is told by Slack's."""
 _LONGEST_PAUSE = 15.0
 """Seconds between two tries, at most."""
 
@@ -158,7 +157,7 @@ class SlackPlatform:
             "conversations.history",
             run.question.thread.channel,
             run.id,
-            {"include_all_metadata": True, "oldest": f"{run.accepted_at - _CLOCKS_APART:.6f}"},
+            {"include_all_metadata": True, "oldest": f"{run.accepted_at - CLOCKS_APART:.6f}"},
             sleep=self._sleep,
         )
         async with aclosing(messages) as listed:

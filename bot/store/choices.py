@@ -22,7 +22,8 @@ class Choices:
 
         Looking renews the life: a choice is forgotten only where nobody has asked for so long.
         """
-        async with self._redis.pipeline(transaction=True) as pipe:
+        # No transaction: a full Redis 7.0 refuses even to read inside one.
+        async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hmget(keys.choices(team), [channel, WORKSPACE])
             pipe.pexpire(keys.choices(team), keys.CHOICES_LIFE)
             (of_channel, of_workspace), _ = await pipe.execute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from aiohttp import web
@@ -39,12 +40,25 @@ def hand() -> Hand:
 
 
 @pytest.fixture
-async def port(hand: Hand) -> AsyncIterator[int]:
+def pending() -> asyncio.Event:
+    """Set while /slow is being answered; cleared, it ends."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def port(hand: Hand, pending: asyncio.Event) -> AsyncIterator[int]:
     async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="here")
+
+    async def slow(_: web.Request) -> web.Response:
+        pending.set()
+        while pending.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0)
         return web.Response(text="here")
 
     application = web.Application()
     application.router.add_get("/", answer)
+    application.router.add_get("/slow", slow)
     listener = Listener(application, hand.clock, hand.sleep)
     yield await listener.start("127.0.0.1", 0)
     await listener.aclose()
@@ -83,18 +97,30 @@ async def test_who_does_not_ask_is_let_go(port: int, hand: Hand, head: bytes) ->
     writer.close()
 
 
-async def test_one_too_many_is_refused_and_comes_in_when_there_is_room(
-    port: int, hand: Hand, monkeypatch: pytest.MonkeyPatch
+async def test_one_too_many_takes_the_place_of_who_has_been_idle_longest(
+    port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "MOST", 2)
-    first, *held = await connect(port)
-    second, *kept = await connect(port, HEAD + b"\r\n")
+    first, *held = await connect(port, HEAD + b"\r\n")
+    assert await answered(first)
+    second, *kept = await connect(port)
+    third, *came = await connect(port, HEAD + b"\r\n")
+    assert await answered(third) and await is_closed(first)
+    kept[0].write(HEAD + b"\r\n")
     assert await answered(second)
-    third, *gone = await connect(port)
-    assert await is_closed(third)
-    hand.move(FIRST_SECONDS + 1)
-    assert await is_closed(first)
-    again, *back = await connect(port, HEAD + b"\r\n")
-    assert await answered(again)
     # A writer that nobody holds closes its connection.
-    del held, kept, gone, back
+    del held, came
+
+
+async def test_while_all_are_being_answered_nobody_else_comes_in(
+    port: int, pending: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "MOST", 1)
+    first, *held = await connect(port, b"GET /slow HTTP/1.1\r\nHost: bot\r\n\r\n")
+    await pending.wait()
+    second, *gone = await connect(port, HEAD + b"\r\n")
+    with suppress(ConnectionResetError):
+        assert await is_closed(second)
+    pending.clear()
+    assert await answered(first)
+    del held, gone

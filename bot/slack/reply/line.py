@@ -19,6 +19,8 @@ from bot.slack.reply.record import Record
 logger = log.get(__name__)
 
 METADATA_TYPE = "das_bot_reply"
+CLOCKS_APART = 600.0
+"""Seconds our clock may be ahead of Slack's for a message to be found again: its age is told by Slack's."""
 _TS = re.compile(r"[0-9]+\.[0-9]+")
 """What Slack gave; a question without a message of its own has an id in its place."""
 
@@ -101,7 +103,9 @@ class Line:
     def _asked_ts(self) -> str:
         """A ts no younger than the reply, by Slack's clock, from which ours may differ."""
         question = self._run.question
-        return question.ts if _TS.fullmatch(question.ts) else question.thread.thread_ts
+        if _TS.fullmatch(question.ts):
+            return question.ts
+        return f"{max(float(question.thread.thread_ts), self._run.accepted_at - CLOCKS_APART):.6f}"
 
     async def find(self, number: int, but: Collection[str] = ()) -> str:
         """The ts of message `number`, whose post or start has an unknown fate; "" when it is not in the thread.

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bot import log
+from bot.model import record
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run, State
@@ -175,7 +176,9 @@ class SlackReply:
         Returns the ending that stands there: the one that had been shown before, if any.
         """
         if not self._run.shown:
-            await self.finish(Answer(), ending)
+            # What a paused run had said stands in the reply that this one was to go on with.
+            said = self._run.carried if self._run.question.resumes else ""
+            await self.finish(record.load(said, self._clock()), ending)
             return ending
         if shown := await self.ended():
             return shown
