@@ -208,6 +208,23 @@ def test_only_the_replica_that_was_refused_knew_and_the_other_slows_down_too(red
     play(redis_url, test)
 
 
+def test_a_refusal_that_the_store_lost_is_obeyed_all_the_same(redis_url: str) -> None:
+    async def test(budgets: list[Budget]) -> None:
+        here, elsewhere = budgets
+        began = now()
+        await here.refused(UPDATE, "C", 30)
+        with virtual.outside():
+            client = connect(redis_url)
+            await client.flushall()
+            await client.aclose()
+        await elsewhere.take(UPDATE, "C", Priority.FINAL, "a")
+        assert now() - began < 1
+        await here.take(UPDATE, "C", Priority.FINAL, "b")
+        assert now() - began >= 30
+
+    play(redis_url, test)
+
+
 def test_another_workspace_is_not_slowed_down(redis_url: str) -> None:
     async def test(budgets: list[Budget]) -> None:
         await budgets[0].refused(UPDATE, "C", 30)

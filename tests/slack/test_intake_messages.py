@@ -16,6 +16,7 @@ from bot.slack.intake.desk import Desk
 from bot.store import keys
 from bot.store.choices import Choices
 from bot.store.runs import Runs
+from bot.store.scripts import Scripts
 from bot.store.sessions import Agent, Sessions
 from bot.store.usage import Daily, Usage
 from bot.store.wishes import Wishes
@@ -365,6 +366,9 @@ async def test_intake_is_cheap(house: Any, monkeypatch: pytest.MonkeyPatch) -> N
     ts = house.workspace.say(ANA, OPS, "@das why is rm-bp1demo0001 slow?")
     await house.answer(OPS, ts)
     await house.taken(1)
+    for each in Scripts(house.redis)._scripts.values():
+        # A server that has just started has to be told each script once.
+        await house.redis.script_load(each.script)
     trips: dict[str, list[str]] = {}
     execute: Any = Redis.execute_command
 
