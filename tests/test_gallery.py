@@ -27,7 +27,9 @@ def test_it_prints_the_payloads() -> None:
     shown = json.loads(done.output)
     assert [each["name"] for each in shown] == [picture.name for picture in pictures()]
     for each in shown:
-        assert all(payload["blocks"] or each["name"] == "answered-as-text-alone" for payload in each["payloads"])
+        assert all(
+            payload["blocks"] or each["name"] == "answered-as-text-alone" for payload in each["payloads"]
+        )
         # What a stream says stands beside its blocks by itself.
         assert all(payload["text"] or each["streams"] for payload in each["payloads"])
     assert next(each for each in shown if each["name"] == "a-result-as-a-file")["files"][0]["text"]

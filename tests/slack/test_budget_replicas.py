@@ -211,6 +211,9 @@ def test_only_the_replica_that_was_refused_knew_and_the_other_slows_down_too(red
 def test_a_refusal_that_the_store_lost_is_obeyed_all_the_same(redis_url: str) -> None:
     async def test(budgets: list[Budget]) -> None:
         here, elsewhere = budgets
+        here.join(UPDATE, "b")
+        elsewhere.join(UPDATE, "a")
+        await asyncio.sleep(10)  # They have heard of each other.
         began = now()
         await here.refused(UPDATE, "C", 30)
         with virtual.outside():

@@ -466,7 +466,10 @@ async def test_a_fold_names_a_file_only_where_there_is_one(method: str, fault: F
     complete(slack, run, TEXT)
     shown = json.dumps(slack.shown(run)[0].blocks)
     assert "of 36,000 characters shown" in shown and ("in the file below" in shown) is told
-    assert any(message.files for message in slack.state.messages.thread(OPS, run.question.thread.thread_ts)) is told
+    assert (
+        any(message.files for message in slack.state.messages.thread(OPS, run.question.thread.thread_ts))
+        is told
+    )
 
 
 @in_virtual_time
