@@ -29,7 +29,7 @@ class Mending:
     async def replies(self, late: Mapping[str, list[str]]) -> None:
         """Runs whose replies were written late, with the messages each has as far as the late writer knows."""
         for run_id, messages in late.items():
-            await self._try(self._reply(run_id, messages), run_id)
+            await self._try(self._reply(run_id, run_id, messages), run_id)
 
     async def root(self, run_id: str) -> None:
         """A command's run whose root message may have been posted late."""
@@ -43,20 +43,17 @@ class Mending:
         except Exception:
             logger.exception("a late write may stand", run=reference(run_id))
 
-    async def _reply(self, run_id: str, messages: list[str]) -> None:
+    async def _reply(self, run_id: str, late: str, messages: list[str]) -> None:
         if going_on := await self._runs.going_on(run_id):
             # A paused run's reply is that of the run that let it go on.
-            await self._reply(going_on, messages)
+            await self._reply(going_on, late, messages)
             return
         if await self._runs.wrote_late(run_id) and (run := await self._runs.get(run_id)):
             logger.warning("a late write is taken back", run=run.reference)
             await self._platform.reply(run, _unfenced).restore()
         # What was written to is known to the record; what was posted late may have been posted by another as well.
         if run := await self._settled(run_id, lambda run: len(run.reply_ts) >= len(messages)):
-            for ts in messages:
-                if ts not in run.reply_ts:
-                    logger.warning("a late message is taken away", run=run.reference)
-                    await self._platform.reply(run, _unfenced).withdraw(ts)
+            await self._platform.reply(run, _unfenced).withdraw(late, messages)
 
     async def _root(self, run_id: str) -> None:
         if run := await self._settled(run_id, lambda run: not run.question.thread.is_new):

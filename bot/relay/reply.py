@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from bot.model.answer import Answer
@@ -63,8 +63,11 @@ class Reply(Protocol):
         """Write the final state once more, as the run's record has it: a late write may stand over it."""
         ...
 
-    async def withdraw(self, ts: str) -> None:
-        """Take away a message that was posted late and is none of the reply's."""
+    async def withdraw(self, late: str, messages: Collection[str]) -> None:
+        """Take away what was posted late for run `late`, and is none of the reply's.
+
+        `messages` are those that the late writer heard of; there may be others.
+        """
         ...
 
 

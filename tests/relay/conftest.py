@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -209,8 +209,10 @@ class WrittenReply:
     async def restore(self) -> None:
         self._world.say(self._question, "RESTORED")
 
-    async def withdraw(self, ts: str) -> None:
-        self._world.say(self._question, f"WITHDRAWN {ts}")
+    async def withdraw(self, late: str, messages: Collection[str]) -> None:
+        for ts in messages:
+            if ts not in self._run.reply_ts:
+                self._world.say(self._question, f"WITHDRAWN {ts}")
 
     async def recover(self, ending: Ending) -> Ending:
         self._world.say(self._question, f"END {ending.state} {ending.reason}|{self._run.shown}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from redis.exceptions import ConnectionError as RedisAway
@@ -75,7 +75,8 @@ class Worker:
 async def worker() -> AsyncIterator[Worker]:
     workspace = Workspace(rates=NO_LIMITS)
     await workspace.start()
-    budget = Budget(dict.fromkeys(["chat.postMessage", "chat.update"], 1e9))
+    methods = ["chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream"]
+    budget = Budget(dict.fromkeys(methods, 1e9))
     client = SlackClient(workspace.bot_token, workspace.api_url, budget)
     try:
         yield Worker(workspace, client)
@@ -195,10 +196,18 @@ async def test_where_slack_does_not_let_us_look_nothing_is_posted_again(worker: 
     assert len([message for message in worker.workspace.replies(OPS, root) if message.bot_id]) == 1
 
 
-async def test_a_message_that_was_posted_late_is_taken_away(worker: Worker) -> None:
+@pytest.mark.parametrize("heard_of", [True, False])
+@pytest.mark.parametrize("home", ["", "T0DEMO00001"], ids=["posted", "streamed"])
+async def test_a_message_that_was_made_late_is_taken_away(worker: Worker, home: str, heard_of: bool) -> None:
     reply = await worker.opened()
-    root = reply._run.question.thread.thread_ts
-    late = await worker.client.web.chat_postMessage(channel=OPS, thread_ts=root, text="late")
+    run, root = reply._run, reply._run.question.thread.thread_ts
+    other = replace(run.question, user_team=home)
+    late = Run(run.id, other, accepted_at=run.accepted_at)
+    await SlackReply(worker.client, late, worker.save, {"": "DAS Agent"}).open(Progress("working"))
+    somebodys = worker.workspace.say(ALICE, OPS, "me too", root)
+    assert len(worker.workspace.calls_of("chat.startStream")) == bool(home)
+    if heard_of:
+        worker.workspace.fail_next("conversations.replies", error="missing_scope")
     worker.workspace.fail_next("chat.delete", status=500)
-    await reply.withdraw(late["ts"])
-    assert [message.ts for message in worker.workspace.replies(OPS, root)] == reply._run.reply_ts
+    await reply.withdraw(run.id, late.reply_ts if heard_of else [])
+    assert [message.ts for message in worker.workspace.replies(OPS, root)] == [*run.reply_ts, somebodys]

@@ -85,6 +85,13 @@ def marker(run_id: str, number: int) -> str:
     return f"{run_id}-{number}"
 
 
+def marked(run_id: str, blocks: list[dict[str, Any]]) -> int | None:
+    """The number of the run's message that was opened with what shows in these blocks, None when it is none of its."""
+    ids = re.compile(rf'"(?:stream-{re.escape(run_id)}-(\d+)|{re.escape(run_id)}-(\d+)-begin)"')
+    found = ids.search(json.dumps(blocks))
+    return int(found[1] or found[2]) if found else None
+
+
 def opening(draft: Draft, number: int, run_id: str, *, buttons: bool = True) -> Piece | None:
     """What a stream begins with: that the bot is on it, Stop, and what there is already. None: better no stream.
 

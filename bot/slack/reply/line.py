@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from typing import Any
 
@@ -12,7 +12,7 @@ from bot import log
 from bot.model.run import Run
 from bot.slack.budget import Budget, Priority, Urgency
 from bot.slack.client import SlackClient, SlackError, UncertainError
-from bot.slack.reply.chunks import marker
+from bot.slack.reply.chunks import marked
 from bot.slack.reply.files import File
 from bot.slack.reply.record import Record
 
@@ -115,6 +115,20 @@ class Line:
         Raises:
             SlackError: when Slack does not tell. Not known is not "not there".
         """
+        async with aclosing(self.written_for(self._run.id)) as written:
+            async for ts, each in written:
+                if each == number and ts not in but:
+                    return ts
+        return ""
+
+    async def written_for(self, run_id: str) -> AsyncGenerator[tuple[str, int], None]:
+        """The ts and number of each message in the thread that was made for the reply to a run.
+
+        A message that began as a stream is told by what it was opened with, as long as it shows that.
+
+        Raises:
+            SlackError: when Slack does not tell.
+        """
         messages = self._client.messages(
             "conversations.replies",
             self.channel,
@@ -126,34 +140,13 @@ class Line:
             },
             sleep=self._sleep,
         )
-        wanted, streamed = {"run": self._run.id, "message": number}, marker(self._run.id, number)
         async with aclosing(messages) as listed:
             async for message in listed:
-                if str(message["ts"]) in but:
-                    continue
-                posted = (message.get("metadata") or {}).get("event_payload") == wanted
-                # A stream has no metadata; what it was opened with bears the run's name.
-                if (
-                    posted
-                    or f'"stream-{streamed}"' in (blocks := json.dumps(message.get("blocks")))
-                    or (f'"{streamed}-begin"' in blocks)
-                ):
-                    return str(message["ts"])
-        return ""
-
-    async def remove(self, ts: str) -> None:
-        """Take a message away."""
-        try:
-            await self._client.insist(
-                "chat.delete",
-                self.channel,
-                Priority.FIRST_WORDS,
-                self._run.id,
-                lambda: {"ts": ts},
-                sleep=self._sleep,
-            )
-        except SlackError as error:
-            logger.warning("old message not removed", run=self._run.reference, reason=str(error))
+                payload = (message.get("metadata") or {}).get("event_payload") or {}
+                if payload.get("run") == run_id and "message" in payload:
+                    yield str(message["ts"]), int(payload["message"])
+                elif (number := marked(run_id, message.get("blocks") or [])) is not None:
+                    yield str(message["ts"]), number
 
     async def upload(self, files: list[File]) -> bool:
         """Put files into the thread, all in one message, once. False: they are not there, and the log says why."""

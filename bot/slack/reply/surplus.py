@@ -74,14 +74,19 @@ class Surplus:
         if not self._record.surplus:
             return
         for ts in reversed(self._record.surplus):
-            await self._remove(ts, frame)
+            await self.remove(ts, frame)
         self._left, self._spare = [], []
         await self._record.cleared()
 
     def _note(self) -> None:
         self._record.surplus = self._left + [message.ts for message in self._spare]
 
-    async def _remove(self, ts: str, frame: layout.Frame) -> None:
+    async def remove(self, ts: str, frame: layout.Frame) -> None:
+        """Take a message away; where Slack does not allow that, it says that it counts no more.
+
+        Raises:
+            UncertainError: when Slack does not answer.
+        """
         try:
             try:
                 await self._delete(ts)

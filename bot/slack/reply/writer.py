@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from bot import log
@@ -196,9 +196,22 @@ class SlackReply:
         if last.payload and self._messages:
             await self._insist_on(last.payload)
 
-    async def withdraw(self, ts: str) -> None:
-        """Take away a message that was posted late and is none of the reply's."""
-        await self._line.remove(ts)
+    async def withdraw(self, late: str, messages: Collection[str]) -> None:
+        """Take away what was posted late for run `late`: whatever is neither the reply's nor set aside.
+
+        `messages` are those the late writer heard of. Those it did not are looked for.
+        """
+        strays = {*messages}
+        try:
+            strays |= {ts async for ts, _ in self._line.written_for(late)}
+        except SlackError as error:
+            logger.error("a late message may stand", run=self._run.reference, reason=str(error))
+        for ts in sorted(strays.difference(self._run.reply_ts, self._record.surplus)):
+            logger.warning("a late message is taken away", run=self._run.reference)
+            try:
+                await self._surplus.remove(ts, self._draft.frame())
+            except UncertainError as error:
+                logger.error("a late message may stand", run=self._run.reference, reason=str(error))
 
     # -- writing ---------------------------------------------------------------------------------------
 
