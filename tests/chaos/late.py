@@ -39,7 +39,8 @@ class Late:
         asked, way: the thread's question, and what is on the wire; see `WAYS`.
         bot, froze: the process, and when it did, in Unix seconds.
         caught, arrive: its call has come; its call may be carried out.
-        messages, span: the ts of what others, or it, have ended, and when it may not change them (Unix times, seconds).
+        messages, own: the ts of what others, or it, have ended; those of them in this thread.
+        span: when it may not change them (Unix times, seconds).
     """
 
     asked: Asked
@@ -49,6 +50,7 @@ class Late:
     caught: asyncio.Event = field(default_factory=asyncio.Event)
     arrive: asyncio.Event = field(default_factory=asyncio.Event)
     messages: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
     span: tuple[float, float] = (0.0, 0.0)
 
 
@@ -95,6 +97,7 @@ class Wire:
         assert late.bot is not None
         written = (message for message in self._ground.workspace.messages if message.bot_id)
         late.messages = frozenset(message.ts for message in written if ending(message) != "nothing")
+        late.own = late.messages.intersection(message.ts for message in self._replies(late.asked))
         async with self._ground.store_away():
             began = now()
             self._ground.wake(late.bot)

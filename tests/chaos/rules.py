@@ -109,12 +109,19 @@ def rates(calls: Iterable[Call], lost: Sequence[Span]) -> Iterator[Violation]:
 
 
 def fenced(workspace: Workspace, lates: Iterable[Late]) -> Iterator[Violation]:
-    """Who lost a thread does not write into it while the store cannot tell whose it is."""
+    """Who lost a thread does not write into it while the store cannot tell whose it is.
+
+    Into its other threads one call may still come: it can have been frozen with that one on its way. In its own that
+    one had arrived before.
+    """
     for late in lates:
         begin, end = late.span
+        calls: dict[str, list[str]] = {}
         for call in workspace.calls:
             is_its = late.bot is not None and call.port in late.bot.ports and begin <= call.t < end
-            if is_its and call.method in WRITES and call.args.get("ts") in late.messages:
-                detail = f"{call.method} by a process that had lost the thread"
+            if is_its and call.method in WRITES and (ts := str(call.args.get("ts"))) in late.messages:
+                calls.setdefault(ts, []).append(call.method)
+        for ts, methods in calls.items():
+            if len(methods) > (ts not in late.own):
+                detail = f"{', '.join(methods)} at {ts} by a process that had lost the thread"
                 yield Violation("fenced", detail, late.asked.number)
-                break

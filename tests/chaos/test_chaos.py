@@ -326,12 +326,22 @@ def test_who_may_not_ask_is_told_once_and_gets_no_run(evidence: Evidence) -> Non
 
 def test_a_write_by_who_lost_the_thread_is_seen(evidence: Evidence) -> None:
     bot = Bot(0, Path("log"), own={"SLACK_API_URL": "http://127.0.0.1:4711/api/"})
-    late = Late(evidence.asked[0], STORE, bot, messages=frozenset({"1.0"}), span=(10.0, 12.0))
+    late = Late(
+        evidence.asked[0],
+        STORE,
+        bot,
+        messages=frozenset({"1.0", "2.0"}),
+        own=frozenset({"1.0"}),
+        span=(10.0, 12.0),
+    )
     calls = evidence.workspace.calls
     calls += [
         Call("chat.update", {"ts": "1.0"}, 11.0, 200, port=4712),
         Call("chat.update", {"ts": "1.0"}, 13.0, port=4711),
+        Call("chat.update", {"ts": "2.0"}, 11.0, port=4711),
     ]
     assert list(rules.fenced(evidence.workspace, [late])) == []
     calls.append(Call("chat.update", {"ts": "1.0"}, 11.0, port=4711))
+    assert [one.rule for one in rules.fenced(evidence.workspace, [late])] == ["fenced"]
+    calls[-1] = Call("chat.update", {"ts": "2.0"}, 11.5, port=4711)
     assert [one.rule for one in rules.fenced(evidence.workspace, [late])] == ["fenced"]
