@@ -95,6 +95,8 @@ async def camera(*arguments: str) -> AsyncIterator[Camera]:
             await use_pinned_fonts(shown)
             tools = await context.new_page()
             await tools.add_script_tag(path=_COMPARE)
+            # A page behind another draws once a second, and a picture waits for several drawings.
+            await shown.bring_to_front()
             yield Camera(shown, tools)
             await browser.close()
 
