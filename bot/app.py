@@ -12,12 +12,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
-from aiohttp import web
 from redis import RedisError
 from redis.asyncio import Redis
 from slack_sdk.errors import SlackApiError
 
-from bot import log, metrics, traces
+from bot import log, metrics, open_files, traces
 from bot.agents import Agents
 from bot.health import Health
 from bot.model.question import Asker
@@ -33,7 +32,7 @@ from bot.slack.budget import Budget
 from bot.slack.client import SlackClient
 from bot.slack.intake.agents import Catalogue
 from bot.slack.intake.desk import Desk
-from bot.slack.listener import Listener
+from bot.slack.listener import MOST, MOST_PROBES, Listener
 from bot.slack.notices import Notices
 from bot.slack.people import People
 from bot.slack.platform import SlackPlatform
@@ -111,6 +110,7 @@ async def run(settings: Settings) -> None:
     # What is there from the start stays; a whole pass over what a thousand answers hold stops everything for a moment.
     gc.freeze()
     gc.set_threshold(*_COLLECT)
+    open_files.make_room(settings.max_runs)
     stop = asyncio.Event()
     is_ready = False
 
@@ -397,20 +397,17 @@ async def _serve_all(
 ) -> int:
     """Listen for Slack and for probes, and for Prometheus there or on a port of its own; returns the first port."""
     here, elsewhere = settings.metrics_port == "", settings.metrics_port
-    port = await _serve(
-        settings, "PORT", settings.port, server.build(door, health.ready, with_metrics=here), stack
-    )
+    site = server.build(door, health.ready, with_metrics=here)
+    # In Socket Mode nobody calls but probes.
+    port = await _serve(settings, "PORT", settings.port, Listener(site, MOST if door else MOST_PROBES), stack)
     if isinstance(elsewhere, int):
         site = server.build(None, health.ready, with_metrics=True)
-        await _serve(settings, "METRICS_PORT", elsewhere, site, stack)
+        await _serve(settings, "METRICS_PORT", elsewhere, Listener(site, MOST_PROBES), stack)
     return port
 
 
-async def _serve(
-    settings: Settings, name: str, port: int, site: web.Application, stack: AsyncExitStack
-) -> int:
+async def _serve(settings: Settings, name: str, port: int, listener: Listener, stack: AsyncExitStack) -> int:
     """Listen; returns the port."""
-    listener = Listener(site)
     try:
         port = await listener.start(settings.host, port)
     except OSError as error:

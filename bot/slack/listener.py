@@ -21,8 +21,9 @@ up first."""
 LOOK_SECONDS = 1.0
 """How often it is looked who waits too long."""
 MOST = 400
-"""Connections at once on a port. Slack opens a few dozen at most; a process has file handles for 1,024 unless told
-otherwise."""
+"""Connections at once on a port that Slack calls. It opens a few dozen at most."""
+MOST_PROBES = 20
+"""Connections at once on a port that only probes and Prometheus call."""
 CLOSE_SECONDS = 5.0
 """Longest wait for requests under way at the end."""
 
@@ -35,6 +36,7 @@ class Listener:
 
     Args:
         application: what answers.
+        most: connections at once.
         clock: seconds, monotonic.
         sleep: waits so many seconds.
     """
@@ -42,11 +44,13 @@ class Listener:
     def __init__(
         self,
         application: web.Application,
+        most: int = MOST,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         application.middlewares.append(self._note)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=CLOSE_SECONDS)
+        self._most = most
         self._clock = clock
         self._sleep = sleep
         # Until when each connection without a request under way may stay; those that have had none for longest first.
@@ -82,10 +86,12 @@ class Listener:
     def _connect(self) -> asyncio.BaseProtocol:
         server = self._runner.server
         assert server is not None
-        was_full, self._is_full = self._is_full, len(server.connections) >= MOST
+        was_full, self._is_full = self._is_full, len(server.connections) >= self._most
         if self._is_full:
             if not was_full:
-                logger.error("too many connections, idle ones are closed for new ones", connections=MOST)
+                logger.error(
+                    "too many connections, idle ones are closed for new ones", connections=self._most
+                )
             idle = next(iter(self._until), None)
             if idle is None:
                 return _Refused()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, replace
 
 from bot import log
@@ -76,7 +77,9 @@ class People:
             return known
         lookup = self._lookups.get(user)
         if lookup is None:
-            lookup = self._lookups[user] = asyncio.create_task(self._look_up(user))
+            # It is for all who ask, not only who came first.
+            work = self._look_up(user)
+            lookup = self._lookups[user] = asyncio.create_task(work, context=Context())
             self._patience[user] = self._clock() + _LOOKUP_SECONDS
             lookup.add_done_callback(lambda _: self._forget_lookup(user))
         await asyncio.wait({lookup}, timeout=max(0.0, self._patience[user] - self._clock()))

@@ -36,8 +36,9 @@ _OLDEST = (7, 0)
 _FIRST_PAUSE_SECONDS = 0.5
 """Before the second try to reach a server at start; it doubles up to the longest."""
 _PAUSE_SECONDS = 10.0
-_HUNG_UP = re.compile("closed by server|reset by peer")
-"""What a server that speaks only TLS does with other clients; it may as well be going down."""
+_HUNG_UP = re.compile("closed by server|reset by peer|connection lost|broken pipe", re.I)
+"""What a server that speaks only TLS does with other clients; it may as well be going down. Which of them it is
+depends on whether we had written everything by then."""
 _MOVED_ON = (
     exceptions.ReadOnlyError,
     exceptions.MasterDownError,

@@ -98,6 +98,7 @@ class SharedRates:
         self._team = team
         self._clock = clock
         self._me = secrets.token_hex(4)
+        self._is_away = False
 
     async def ask(self, lane: str, asked: Asked) -> Turn | None:
         """Ask for a call; None when Redis is away."""
@@ -163,10 +164,16 @@ class SharedRates:
         key = keys.rate(self._team, lane) if lane else keys.rate_told(self._team)
         now = "" if self._clock is None else _ms(self._clock())
         try:
-            return await self._script(script, [key], [now, *arguments])
+            found = await self._script(script, [key], [now, *arguments])
         except (RedisError, OSError) as error:
-            logger.warning("shared budget not reached", lane=lane, reason=f"{type(error).__name__}: {error}")
+            # Every call of Slack asks here: one line tells of them all.
+            if not self._is_away:
+                reason = f"{type(error).__name__}: {error}"
+                logger.warning("shared budget not reached, going on at our own pace", reason=reason)
+            self._is_away = True
             return None
+        self._is_away = False
+        return found
 
 
 def _ms(seconds: float) -> str:

@@ -9,7 +9,6 @@ from contextlib import suppress
 import pytest
 from aiohttp import web
 
-from bot.slack import listener as listening
 from bot.slack.listener import FIRST_SECONDS, NEXT_SECONDS, Listener
 
 HEAD = b"GET / HTTP/1.1\r\nHost: bot\r\n"
@@ -46,7 +45,12 @@ def pending() -> asyncio.Event:
 
 
 @pytest.fixture
-async def port(hand: Hand, pending: asyncio.Event) -> AsyncIterator[int]:
+def most() -> int:
+    return 100
+
+
+@pytest.fixture
+async def port(hand: Hand, pending: asyncio.Event, most: int) -> AsyncIterator[int]:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="here")
 
@@ -59,7 +63,7 @@ async def port(hand: Hand, pending: asyncio.Event) -> AsyncIterator[int]:
     application = web.Application()
     application.router.add_get("/", answer)
     application.router.add_get("/slow", slow)
-    listener = Listener(application, hand.clock, hand.sleep)
+    listener = Listener(application, most, hand.clock, hand.sleep)
     yield await listener.start("127.0.0.1", 0)
     await listener.aclose()
 
@@ -97,10 +101,8 @@ async def test_who_does_not_ask_is_let_go(port: int, hand: Hand, head: bytes) ->
     writer.close()
 
 
-async def test_one_too_many_takes_the_place_of_who_has_been_idle_longest(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listening, "MOST", 2)
+@pytest.mark.parametrize("most", [2])
+async def test_one_too_many_takes_the_place_of_who_has_been_idle_longest(port: int) -> None:
     first, *held = await connect(port, HEAD + b"\r\n")
     assert await answered(first)
     second, *kept = await connect(port)
@@ -112,10 +114,8 @@ async def test_one_too_many_takes_the_place_of_who_has_been_idle_longest(
     del held, came
 
 
-async def test_while_all_are_being_answered_nobody_else_comes_in(
-    port: int, pending: asyncio.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listening, "MOST", 1)
+@pytest.mark.parametrize("most", [1])
+async def test_while_all_are_being_answered_nobody_else_comes_in(port: int, pending: asyncio.Event) -> None:
     first, *held = await connect(port, b"GET /slow HTTP/1.1\r\nHost: bot\r\n\r\n")
     await pending.wait()
     second, *gone = await connect(port, HEAD + b"\r\n")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,20 @@ async def test_slack_is_asked_once_and_again_after_a_while() -> None:
     now = module._LIFE + 1
     assert not await known.is_admin(BEN)
     assert slack.asked == [ANA, BEN, BEN]
+
+
+async def test_a_lookup_is_of_nobody_s_run() -> None:
+    """It serves all who ask meanwhile; what it logs must not name the run of who came first."""
+    seen = []
+
+    class Noting(Slack):
+        async def call(self, *arguments: Any) -> Any:
+            seen.append(structlog.contextvars.get_contextvars())
+            return await super().call(*arguments)
+
+    with structlog.contextvars.bound_contextvars(run="7f3a-19c2"):
+        await people(Noting(U1={})).person(ANA)
+    assert seen == [{}]
 
 
 @pytest.mark.parametrize("error", [SlackError("missing_scope"), UncertainError("no_answer")])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import redis as sync_redis
+import structlog
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bot.store.connection import connect
 from bot.store.rates import Asked, SharedRates
@@ -134,3 +136,19 @@ async def test_while_redis_is_away_there_is_no_answer(tmp_path: object) -> None:
         assert await rates.ask("chat.update", asked()) is None
         assert await rates.close("chat.update", 60, 10, slower=0.7, slowest=0.2, recovery=600) is None
         assert await rates.look("chat.update") is None and await rates.tell({}) is None
+
+
+async def test_each_outage_is_told_of_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object) -> None:
+        raise RedisConnectionError("gone")
+
+    async with connect(redis_url) as client:
+        rates = SharedRates(client, "T1")
+        with structlog.testing.capture_logs() as logs:
+            for told in (1, 2):
+                with monkeypatch.context() as outage:
+                    outage.setattr(rates, "_script", away)
+                    assert await rates.look("chat.update") is None and await rates.tell({}) is None
+                    assert await rates.ask("chat.update", asked()) is None
+                assert await rates.look("chat.update")
+                assert len(logs) == told

@@ -10,9 +10,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bot.settings import SettingsError
 from bot.store import connection
@@ -178,6 +181,26 @@ async def test_who_speaks_plainly_to_tls_is_told_of_it(kind: str, locked: Fleet)
                 await asyncio.sleep(0.01)
         opening.cancel()
         await asyncio.wait({opening})
+    assert "write rediss for redis" in logs[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Connection closed by server.",
+        "Error 104 while writing to socket. Connection reset by peer.",
+        "Error UNKNOWN while writing to socket. Connection lost.",
+        "Error 32 while writing to socket. Broken pipe.",
+    ],
+)
+async def test_however_the_server_hangs_up(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of these comes is a matter of a millisecond."""
+    away = RedisConnectionError(words)
+    monkeypatch.setattr(Redis, "info", AsyncMock(side_effect=[away, {"redis_version": "7.0.15"}]))
+    monkeypatch.setattr(Redis, "exists", AsyncMock())
+    monkeypatch.setattr(connection, "_FIRST_PAUSE_SECONDS", 0.0)
+    with structlog.testing.capture_logs() as logs:
+        await (await opened("redis://127.0.0.1")).aclose()
     assert "write rediss for redis" in logs[0]["reason"]
 
 
