@@ -222,13 +222,19 @@ async def test_a_change_that_was_approved_in_the_console_is_carried_out(make_hou
     await house.ended(1)
     (call,) = house.rds.waiting
     assert f"<{console}|" in str(replies()[0].blocks)
+    # Too early: it waits still, and nobody is said to have decided.
+    assert (await house.workspace.click(ANA, OPS, replies()[0].ts, "run_continue")).ok
+    await house.ended(2)
+    await house.workspace.until(lambda: "Nothing has been decided" in str(replies()[0].blocks))
+    assert "Decided by" not in str(replies()[0].blocks)
     house.rds.decide(call, True)
     assert (await house.workspace.click(ANA, OPS, replies()[0].ts, "run_continue")).ok
-    first, second = await house.ended(2)
-    assert (first["state"], second["state"]) == ("paused", "answered")
+    first, early, second = await house.ended(3)
+    assert (first["state"], early["state"], second["state"]) == ("paused", "paused", "answered")
     assert second["reply_ts"] == first["reply_ts"]
     await house.workspace.until(lambda: "run_continue" not in str(replies()[0].blocks))
     assert "answer_feedback" in str(replies()[0].blocks)
+    assert f"Decided by <@{ANA}>" in str(replies()[0].blocks)
 
 
 @pytest.mark.parametrize("resumes", [True, False])

@@ -143,7 +143,9 @@ class Draft:
 
     def frame(self) -> layout.Frame:
         """What stands around the text of every message."""
-        return layout.Frame(self._run_id, self.language, self._version, self._console, self.decided)
+        # Of what it waits for anew, nothing is decided.
+        decided = "" if self.ending and self.ending.state is State.PAUSED else self.decided
+        return layout.Frame(self._run_id, self.language, self._version, self._console, decided)
 
     def attachments(self) -> list[File]:
         """What no message can hold of an answer that has ended, as files to put below it, made safe.
