@@ -25,7 +25,7 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """What ends the demo; SIGHUP comes when its terminal is closed."""
 
 
-_COMMAND = (sys.executable, "-m", "bot", "run", "--env-file", os.devnull)
+_COMMAND = (sys.executable, "-m", "bot.demo.leashed", "run", "--env-file", os.devnull)
 """The bot; a .env file that lies here is for a real workspace, and does not reach it."""
 
 
@@ -79,7 +79,13 @@ class Stage:
         env.update(self._env)
         # A session of its own: Ctrl-C in the terminal reaches us alone, and we end the bot once.
         self.bot = bot = await asyncio.create_subprocess_exec(
-            *_COMMAND, env=env, stderr=log, stdout=log, start_new_session=True
+            *_COMMAND,
+            env=env,
+            # Never written to: the bot ends when we are gone and it is closed.
+            stdin=asyncio.subprocess.PIPE,
+            stderr=log,
+            stdout=log,
+            start_new_session=True,
         )
         connected = asyncio.ensure_future(self.workspace.connected(timeout=86_400))
         ended = asyncio.ensure_future(bot.wait())
