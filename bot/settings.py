@@ -8,14 +8,15 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.store import address
@@ -102,7 +103,8 @@ class Settings(BaseSettings):
     rds_agent_id: str = Field("", description="Custom agent of RDS Copilot; empty is the standard one")
     rds_tool_approval: Literal["read_only", "manual", "auto"] = Field(
         "read_only",
-        description="What RDS Copilot's tools may do: only read; write after a decision in the console; write",
+        description="What RDS Copilot's tools may do: `read_only`; `manual` writes after a decision in the console; "
+        "`auto` writes",
     )
     rds_console_url: str = Field(
         "https://rdsnext.console.aliyun.com",
@@ -191,8 +193,12 @@ class Settings(BaseSettings):
         description="Regular expressions of what else to hide in answers and logs, separated by spaces (in them a "
         "space is `\\s`); lines then appear when they are complete",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
-    log_format: Literal["console", "json"] = Field("console", description="For a person, or for a machine")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level logged: `debug`, `info`, `warning` or `error`"
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="`console` for a person, `json` for a machine"
+    )
 
     @field_validator("allowed_channels", "allowed_users", "admin_users", "approver_users", mode="before")
     @classmethod
@@ -233,6 +239,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 "must be 32 digits from 0 to f; copy the Signing Secret from 'Basic Information'"
             )
+        return value
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _port_or_off(cls, value: object) -> object:
+        # An own check: of two kinds of value the validator would report each.
+        is_port = isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value) and int(value) <= 65535
+        if isinstance(value, str) and value not in ("", "off") and not is_port:
+            raise ValueError("must be a port from 0 to 65535, or off")
         return value
 
     @field_validator("agent_concurrency", mode="before")
@@ -319,21 +334,6 @@ class Settings(BaseSettings):
     def _expand(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @model_validator(mode="after")
-    def _ranges(self) -> Self:
-        if self.das_silence_seconds > self.das_deadline_minutes * 60:
-            raise ValueError("DAS_SILENCE_SECONDS must not be longer than DAS_DEADLINE_MINUTES")
-        if self.rds_silence_seconds > self.rds_deadline_minutes * 60:
-            raise ValueError("RDS_SILENCE_SECONDS must not be longer than RDS_DEADLINE_MINUTES")
-        if self.default_agent.startswith("rds") and not self.has_rds:
-            raise ValueError("DEFAULT_AGENT is rds, so RDS_REGION must be given")
-        longest = self.question_max_age_minutes + self.das_deadline_minutes
-        if self.run_retention_days * _MINUTES_A_DAY < longest:
-            raise ValueError(
-                "RUN_RETENTION_DAYS must not be shorter than QUESTION_MAX_AGE_MINUTES and DAS_DEADLINE_MINUTES together"
-            )
-        return self
-
     @property
     def has_rds(self) -> bool:
         """Whether RDS Copilot can be asked."""
@@ -370,16 +370,39 @@ def load(env_file: str | Path = ENV_FILE, *, slack: bool = True) -> Settings:
         name: text for name, text in in_environment.items() if text
     }
     values = {name.lower(): text for name, text in given.items() if text}
+    wrong: set[str] = set()
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         problems += [_problem(item["loc"], item["msg"]) for item in error.errors(include_input=False)]
-        settings = None
+        wrong = {str(item["loc"][0]) for item in error.errors(include_input=False)}
+        # The others are still held against each other, so that nobody corrects one only to hear of the next.
+        settings = Settings.model_validate(
+            values | {name: Settings.model_fields[name].default for name in wrong}
+        )
+    problems += [text for names, text in _contradictions(settings) if not wrong.intersection(names)]
     if slack:
         problems += _missing(values)
-    if settings is None or problems:
+    if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The settings, by the names of their fields, that are each right and do not go together; and why."""
+    for service in ("das", "rds"):
+        silence, deadline = f"{service}_silence_seconds", f"{service}_deadline_minutes"
+        if getattr(settings, silence) > getattr(settings, deadline) * 60:
+            yield (silence, deadline), f"{silence.upper()} must not be longer than {deadline.upper()}"
+    if settings.default_agent.startswith("rds") and not settings.has_rds:
+        names = ("default_agent", "rds_region", "rds_endpoint")
+        yield names, "DEFAULT_AGENT is rds, so RDS_REGION must be given"
+    longest = settings.question_max_age_minutes + settings.das_deadline_minutes
+    if settings.run_retention_days * _MINUTES_A_DAY < longest:
+        yield (
+            ("run_retention_days", "question_max_age_minutes", "das_deadline_minutes"),
+            "RUN_RETENTION_DAYS must not be shorter than QUESTION_MAX_AGE_MINUTES and DAS_DEADLINE_MINUTES together",
+        )
 
 
 def _misspelt(known: set[str]) -> list[str]:

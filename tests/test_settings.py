@@ -64,6 +64,19 @@ LOG_LEVEL=loud
     assert not any("wrong-kind" in line for line in found)
 
 
+def test_what_does_not_go_together_is_told_with_the_rest(tmp_path: Path) -> None:
+    wrong = (
+        "PORT=many\nMETRICS_PORT=of\nDEFAULT_AGENT=rds\nDAS_SILENCE_SECONDS=3600\nRDS_SILENCE_SECONDS=3600\n"
+    )
+    found = problems(tmp_path, GOOD + wrong)
+    assert [line.split(" ")[0].rstrip(":") for line in found] == [
+        "PORT", "METRICS_PORT", "DAS_SILENCE_SECONDS", "RDS_SILENCE_SECONDS", "DEFAULT_AGENT"
+    ]  # fmt: skip
+    # Of what is wrong already nothing else is said.
+    [told] = problems(tmp_path, f"{GOOD}DAS_SILENCE_SECONDS=3600\nDAS_DEADLINE_MINUTES=long")
+    assert told.startswith("DAS_DEADLINE_MINUTES: ")
+
+
 def test_limits_of_single_agents(tmp_path: Path) -> None:
     settings = read(tmp_path, "AGENT_CONCURRENCY=ag-abc=3, my-agent = 1", slack=False)
     assert settings.agent_concurrency == {"ag-abc": 3, "my-agent": 1}
