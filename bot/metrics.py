@@ -146,7 +146,11 @@ SLACK_WAIT_SECONDS = Histogram(
 # -- Redis -----------------------------------------------------------------------------------------------
 
 REDIS_SECONDS = Histogram(
-    "das_bot_redis_seconds", "Redis's time for one script.", ["script"], buckets=_FAST, registry=REGISTRY
+    "das_bot_redis_seconds",
+    "Redis's time for one script; for beat, which comes for many leases at once, one round trip.",
+    ["script"],
+    buckets=_FAST,
+    registry=REGISTRY,
 )
 REDIS_FAILURES = Counter(
     "das_bot_redis_failures",
@@ -209,7 +213,7 @@ def run_ended(backend: str, state: str, seconds: float) -> None:
 
 @contextmanager
 def redis_call(script: str) -> Iterator[None]:
-    """Measures a script."""
+    """Measures a script, or a pipeline of one script."""
     began = time.perf_counter()
     try:
         yield

@@ -254,7 +254,8 @@ class Runs:
                     lease.entry,
                 ]
                 await self._script("beat", names, arguments, pipe)
-            answers = await pipe.execute()
+            with metrics.redis_call("beat"):
+                answers = await pipe.execute()
         return [Beat(stop_by, list(waiting)) if held else None for held, stop_by, waiting in answers]
 
     async def save(self, lease: Lease, run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from importlib.resources import files
 from typing import Any
 
@@ -35,10 +36,10 @@ class Scripts:
     async def __call__(
         self, name: str, keys: list[str], args: list[str | int], pipe: Redis | None = None
     ) -> Any:
-        """Run a script, or put it on a pipeline.
+        """Run a script, or put it on a pipeline: who executes that measures it.
 
         Raises:
             redis.RedisError: when the server cannot be reached or refuses.
         """
-        with metrics.redis_call(name):
+        with metrics.redis_call(name) if pipe is None else nullcontext():
             return await self._scripts[name](keys=keys, args=args, client=pipe)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
+from bot import metrics
 from bot.model.question import Question, Thread
 from bot.model.run import Run, State
 from bot.store import keys
@@ -75,6 +79,33 @@ async def test_a_beat_tells_who_waits_and_who_wants_it_stopped(runs: Runs) -> No
     await end(runs, lease)
     assert await runs.stop(first, "U7") == "answered"
     assert await runs.stop("unknown", "U7") == ""
+
+
+async def test_beats_that_come_together_are_measured_as_they_are_done(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Putting them on a pipeline takes no time: counted each, they would hide a Redis that is slow."""
+    leases = []
+    for ts in ("1.0", "2.0"):
+        await runs.accept(question(ts, Thread("T1", "C1", ts)))
+        leases.append(await take(runs))
+    now, execute = 0.0, Pipeline.execute
+
+    async def slowly(self: Any, *args: Any) -> Any:
+        nonlocal now
+        now += 2.0
+        return await execute(self, *args)
+
+    def measured(name: str) -> float:
+        return metrics.REGISTRY.get_sample_value(f"das_bot_redis_seconds_{name}", {"script": "beat"}) or 0.0
+
+    before = measured("count"), measured("sum")
+    with monkeypatch.context() as slow:
+        slow.setattr(metrics, "time", SimpleNamespace(perf_counter=lambda: now))
+        slow.setattr(Pipeline, "execute", slowly)
+        await runs.beat_all(leases)
+    assert measured("count") - before[0] == 1
+    assert measured("sum") - before[1] == pytest.approx(2.0)
 
 
 async def test_a_run_that_waits_can_be_ended_where_it_stands(runs: Runs, redis: Redis) -> None:
