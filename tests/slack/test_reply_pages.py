@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 
 from bot.slack.reply.pages import Pages
 from bot.slack.reply.safe import SafeText
+from bot.slack.reply.sizes import cost
 from bot.slack.reply.structure import Structure
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -192,3 +193,22 @@ def test_half_a_row_of_a_table_in_a_quote_is_not_shown() -> None:
     for line in ["> | a | b |\n", "> |---|---|\n"]:
         pages.add(line, 1_000)
     assert pages.text("> | 1 ", 1_000) == "> | a | b |\n> |---|---|"
+
+
+@pytest.mark.parametrize("capacity", [400, 3_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`" * 40_000,
+        "a\n" + "~" * 5_000 + "\n" + "w w\n" * 500,
+        "> " * 1_500 + "```\n" + (">" * 1_500 + " w\n") * 20,
+        "> - " * 900 + "w\n" + "| a | b |\n|---|---|\n" * 50,
+        "\x1b" * 20_000,
+        "```\n" + "\x00" * 20_000,
+    ],
+    ids=["backticks", "tildes", "quotes", "quoted lists", "control characters", "the same as code"],
+)
+def test_what_a_model_repeats_for_ever_is_cut_into_pages_like_any_text(text: str, capacity: int) -> None:
+    pages = pages_of(text, capacity)
+    assert len(pages) < 4 + 2 * cost(text) / capacity
+    assert max(map(cost, pages)) < capacity + 300  # What closes a page comes on top.

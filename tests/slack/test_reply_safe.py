@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.redact import HIDDEN, also_hide
+from bot.redact import HIDDEN, also_hide, redact
 from bot.slack.reply import safe as module
 from bot.slack.reply.safe import SafeText, literal, mrkdwn, neutralise
 
@@ -314,6 +314,24 @@ def test_the_tail_withholds_half_words_and_rows() -> None:
 def test_mrkdwn_escapes_and_literal_only_redacts() -> None:
     assert mrkdwn("<!here> & @channel") == "&lt;!here&gt; &amp; @\u200bchannel"
     assert literal(f"<!here> password: {PW}") == f"<!here> password: {HIDDEN}"
+
+
+@pytest.mark.parametrize("repeated", ["requirepass ", "-----BEGIN PRIVATE KEY-----", "password="])
+def test_a_line_without_end_of_which_every_place_is_a_secret_is_not_tried_for_long(
+    monkeypatch: pytest.MonkeyPatch, repeated: str
+) -> None:
+    seen: list[int] = []
+
+    def counted(text: str) -> str:
+        seen.append(len(text))
+        return redact(text)
+
+    monkeypatch.setattr(module, "redact", counted)
+    text = (repeated * 40_000)[:40_000]
+    safe = SafeText()
+    safe.feed(text)
+    safe.finish()
+    assert sum(seen) < 26 * len(text)
 
 
 def test_only_what_is_new_is_made_safe(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -263,8 +263,8 @@ def _is_table_rule(line: str) -> bool:
 def _cut(line: str, room: int) -> tuple[str, str]:
     """A line too long for any page in two, behind a space where there is one near."""
     at = min(room, len(line) - 1)
-    while at > 1 and cost(line[:at]) > room:
-        at -= max(1, (cost(line[:at]) - room) // 2)
+    while at > 1 and (taken := cost(line[:at])) > room:
+        at = min(at - 1, at * room // taken)
     space = line.rfind(" ", at - 200 if at > 400 else at // 2, at)
     if space > 0:
         at = space + 1

@@ -21,8 +21,10 @@ _LONGEST_LINE = 4_000
 """Characters after which a line without an end is settled in pieces."""
 _CUT_FIRST, _CUT_LAST = 1_000, 2_800
 """Between these such a line is cut: far enough from the end that a secret which begins before is seen whole."""
-_CUT_TRIES = 20
+_CUT_TRIES = 10
 """Spaces tried as the place of a cut, from the last one on."""
+_CUT_STEP = 151
+"""Characters between the places tried where no space will do. Each try makes what stands before it safe anew."""
 _SLACK_SIGN = re.compile(r"<(?=[@!#])")
 _BROADCAST = re.compile(r"@(?=(?:channel|here|everyone|group)(?![a-z0-9_-]))", re.I)
 _RULE_SIGNS = "|:-=+ \t"
@@ -170,9 +172,10 @@ class SafeText:
 
         whole = safe(window)
         spaces = [at + 1 for at in range(_CUT_FIRST, _CUT_LAST) if window[at] == " "]
-        for at in [*spaces[: -_CUT_TRIES - 1 : -1], *range(_CUT_LAST, _CUT_FIRST, -61)]:
+        for at in [*spaces[: -_CUT_TRIES - 1 : -1], *range(_CUT_LAST, _CUT_FIRST, -_CUT_STEP)]:
             place = whole_until(window, at)
-            if safe(window[:place]) + safe(window[place:]) == whole:
+            head = safe(window[:place])
+            if whole.startswith(head) and head + safe(window[place:]) == whole:
                 return place
         return _LONGEST_LINE
 

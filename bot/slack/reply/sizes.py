@@ -23,8 +23,8 @@ def head(text: str, most: int) -> str:
     if cost(text) <= most:
         return text
     at = min(len(text), most - 1)
-    while cost(text[:at]) >= most:
-        at -= max(1, (cost(text[:at]) - most) // 2)
+    while at > 0 and (taken := cost(text[:at])) >= most:
+        at = min(at - 1, at * most // taken)
     at = whole_until(text, at)
     escape = text.rfind("&", max(0, at - 5), at)
     return text[: escape if escape > 0 and ";" not in text[escape:at] else at]

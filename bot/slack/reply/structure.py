@@ -14,11 +14,15 @@ _MARKER = re.compile(r"( {0,3})([-+*]|\d{1,9}[.)])(?=( *)(?:\S|$))")
 _RULE = re.compile(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
-_FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`]*$)|~{3,})(.*)$")
+_FENCE = re.compile(r"( {0,3})(`{3,64}(?=[^`]*$)|~{3,64}(?!~))(.*)$")
+"""No more signs than anybody writes: they are repeated on each page, and a model may never stop writing them."""
+_FENCE_END = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*$")
 _SPACES = re.compile(r" *")
 _HEAD = re.compile(r"[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t>]+)*")
 _CODE_INDENT = 4
 """Columns from which on a line is code, unless it goes on with a paragraph."""
+_DEEPEST = 20
+"""Containers inside each other. The signs of quotes are repeated on each page; deeper ones are text."""
 
 
 @dataclass(slots=True)
@@ -164,8 +168,8 @@ class Structure:
 
     def _in_fence(self, content: str) -> None:
         opened = self.fence
-        found = _FENCE.match(content)
-        if opened and found and found[2].startswith(opened.sign) and not found[3].strip():
+        found = _FENCE_END.match(content)
+        if opened and found and found[1].startswith(opened.sign):
             self.fence = None
 
     def _opened(self, text: str, at: int, kept: int) -> tuple[list[Container], int, bool]:
@@ -173,7 +177,7 @@ class Structure:
         opened: list[Container] = []
         while True:
             rest = text[at:]
-            if _indent(text, at) >= _CODE_INDENT or not rest.strip():
+            if _indent(text, at) >= _CODE_INDENT or not rest.strip() or kept + len(opened) == _DEEPEST:
                 return opened, at, False
             if quote := _QUOTE.match(text, at):
                 opened.append(Container(0))
