@@ -253,7 +253,7 @@ GETS_SHORTER_THEN_LONGER = """list => new Promise(done => {
 """The second change comes after a frame was drawn, and before the browser tells that it moved the list."""
 
 
-async def test_a_growing_answer_stays_in_view_until_the_reader_scrolls_up(
+async def test_a_growing_answer_stays_in_view_until_the_reader_scrolls_up_and_from_when_they_write(
     page: Page, workspace: Workspace, bot: AsyncWebClient
 ) -> None:
     root, pane = await in_thread(page, workspace)
@@ -280,6 +280,16 @@ async def test_a_growing_answer_stays_in_view_until_the_reader_scrolls_up(
     await expect(newer).to_be_visible()
     await until_gap(log, "> 20")
     await newer.click()
+    await until_gap(log, "<= 2")
+
+    await log.hover()
+    await page.mouse.wheel(0, -30)
+    await until_gap(log, "> 20")
+    box = pane.get_by_test_id("thread-composer-input")
+    await box.fill("and since when?")
+    await box.press("Enter")
+    await expect(pane.get_by_text("and since when?")).to_be_in_viewport()
+    await show(70)
     await until_gap(log, "<= 2")
 
 

@@ -1,5 +1,5 @@
 // The two places where messages are read and written: a channel and a thread beside it.
-import { useContext, useEffect, useRef, useState } from "react";
+import { forwardRef, useContext, useEffect, useImperativeHandle, useRef, useState } from "react";
 import { Composer } from "./composer.jsx";
 import { Hints } from "./hints.jsx";
 import { Me } from "./me.js";
@@ -9,8 +9,9 @@ import * as server from "./server.js";
 import { useStick } from "./stick.js";
 import { allCommands } from "./workspace.js";
 
-function Scroll({ what, label, children }) {
+const Scroll = forwardRef(function Scroll({ what, label, children }, ref) {
   const { scroller, content, below, toEnd } = useStick(what);
+  useImperativeHandle(ref, () => ({ toEnd }), [toEnd]);
   return (
     <div className="scroll_frame">
       <div className="scroll" ref={scroller} tabIndex={0} role="log" aria-label={label} aria-live="off">
@@ -19,7 +20,13 @@ function Scroll({ what, label, children }) {
       {below && <button type="button" className="to_end" onClick={toEnd}>↓ Newer below</button>}
     </div>
   );
-}
+});
+
+/** Sends, and shows what was sent: a list read further up goes to its end. */
+const sending = (onSend, list) => async (text) => {
+  await onSend(text);
+  list.current?.toEnd();
+};
 
 const Archived = () => <p className="archived">This channel is archived.</p>;
 
@@ -27,6 +34,7 @@ const channelTitle = (channel, users, bot) => (channel.is_im ? displayName(users
 
 export function ChannelView({ state, channel, users, roots, onOpenThread, onSend }) {
   const composer = useRef(null);
+  const list = useRef(null);
   const [showHints, setShowHints] = useState(false);
   const title = channelTitle(channel, users, state.bot);
   const canAsk = channel.is_im || channel.bot_is_member;
@@ -46,7 +54,7 @@ export function ChannelView({ state, channel, users, roots, onOpenThread, onSend
         {channel.is_ext_shared && <span className="badge badge_stranger">shared with another company</span>}
         <span className="bar_topic">{channel.topic}</span>
       </header>
-      <Scroll what={channel.id} label={title}>
+      <Scroll ref={list} what={channel.id} label={title}>
         {empty && canAsk && <Hints direct={channel.is_im} onPick={pick} />}
         {empty && !canAsk && <p className="quiet">Nothing here yet. {displayName(users.get(state.bot))} is not a member of this channel.</p>}
         {(roots ?? []).map(({ message, replies }, index) => (
@@ -59,7 +67,7 @@ export function ChannelView({ state, channel, users, roots, onOpenThread, onSend
         ))}
       </Scroll>
       {showHints && !empty && <div className="hints_popup" onKeyDown={({ key }) => key === "Escape" && setShowHints(false)}><Hints direct={channel.is_im} onPick={pick} /></div>}
-      {channel.is_archived ? <Archived /> : <Composer ref={composer} name="composer" placeholder={`Message ${title}`} users={users} commands={allCommands(state)} onSend={onSend}>
+      {channel.is_archived ? <Archived /> : <Composer ref={composer} name="composer" placeholder={`Message ${title}`} users={users} commands={allCommands(state)} onSend={sending(onSend, list)}>
         {canAsk && !empty && (
           <button type="button" className="composer_tool" aria-pressed={showHints} data-testid="show-hints" onClick={() => setShowHints(!showHints)}>
             💡 Examples
@@ -96,6 +104,7 @@ function NativeStop({ channel, rootTs }) {
 
 export function ThreadPane({ state, channel, users, rootTs, messages, status, onClose, onSend }) {
   const composer = useRef(null);
+  const list = useRef(null);
   const streaming = useStreaming(messages);
   useEffect(() => composer.current?.focus(), [channel.id, rootTs]);
   const [root, ...replies] = messages;
@@ -113,7 +122,7 @@ export function ThreadPane({ state, channel, users, rootTs, messages, status, on
         <span className="bar_topic">{channelTitle(channel, users, state.bot)}</span>
         <button type="button" className="bar_close" aria-label="Close thread" data-testid="thread-close" onClick={onClose}>×</button>
       </header>
-      <Scroll what={`${channel.id} ${rootTs}`} label="Thread">
+      <Scroll ref={list} what={`${channel.id} ${rootTs}`} label="Thread">
         {root && <MessageView message={root} users={users} inThread />}
         {replies.length > 0 && (
           <div className="day day_left"><span>{replies.length === 1 ? "1 reply" : `${replies.length} replies`}</span></div>
@@ -122,7 +131,7 @@ export function ThreadPane({ state, channel, users, rootTs, messages, status, on
         {status && <p className="status" data-testid="thread-status">{bot} {status}</p>}
       </Scroll>
       {channel.is_archived ? <Archived /> : (
-        <Composer ref={composer} name="thread-composer" placeholder="Reply…" users={users} commands={[]} inThread onSend={onSend}>
+        <Composer ref={composer} name="thread-composer" placeholder="Reply…" users={users} commands={[]} inThread onSend={sending(onSend, list)}>
           {streaming && <NativeStop channel={channel.id} rootTs={rootTs} />}
         </Composer>
       )}
