@@ -112,7 +112,8 @@ def demo(
     except KeyboardInterrupt:
         code = 0  # Interrupted before the handlers stood.
     except OSError as error:
-        _exit(SettingsError([f"--port: cannot listen on port {port} ({error.strerror}); give another one"]))
+        hint = 'give another one (make demo ARGS="--port 0" takes any free one)'
+        _exit(SettingsError([f"--port: cannot listen on port {port} ({error.strerror}); {hint}"]))
     raise typer.Exit(code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import webbrowser
@@ -27,6 +28,13 @@ _ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _COMMAND = (sys.executable, "-m", "bot.demo.leashed", "run", "--env-file", os.devnull)
 """The bot; a .env file that lies here is for a real workspace, and does not reach it."""
+
+_FOREIGN = re.compile(
+    r"(SLACK|DAS|RDS|ALIBABA_CLOUD|REDIS|METRICS|DEFAULT|AGENT|ALLOW|ALLOWED|ADMIN|APPROVER|DAILY|SESSION_RETENTION|"
+    r"RUN_RETENTION|QUESTION|MAX|REDACT)_.*|.*_PROXY",
+    re.IGNORECASE,
+)
+"""Variables of a real workspace or account, which shall not reach the demo's bot; and proxies, in either case."""
 
 
 class Stage:
@@ -186,9 +194,8 @@ def environment(
         # So that a demo can show how a change is approved; the default only reads.
         own["RDS_TOOL_APPROVAL"] = "manual"
         own["RDS_CONSOLE_URL"] = f"{rds.url}/console"
-    # Nothing of a real workspace or account that may be set here shall reach the demo.
-    foreign = ("SLACK_", "DAS_", "RDS_", "ALIBABA_CLOUD_", "ALLOWED_", "REDIS_", "ALLOW_EXTERNAL")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    clean = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
+    # Set all the same: without any such variable the proxy of a Mac's system settings would be asked.
     return {**clean, **own, "NO_PROXY": "127.0.0.1,localhost"}
 
 
