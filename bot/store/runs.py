@@ -47,6 +47,7 @@ class Accepted:
         ahead: how many runs of the thread go first.
         waiting: how many other runs of the workspace have yet to be asked.
         by: who has decided.
+        answers: the paused run that the question answers; "" for none, and when it was refused.
     """
 
     verdict: str
@@ -54,6 +55,7 @@ class Accepted:
     ahead: int = 0
     waiting: int = 0
     by: str = ""
+    answers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Runs:
         self._most_of_all = most_of_all
         self.consumer = consumer or f"worker-{secrets.token_hex(4)}"
         self._claim_from = "0-0"
+        # On the server's clock, in milliseconds; 0: never.
+        self._looked_at = self._not_before = 0
         self.looked_through = True
         """Whether the last look for threads of dead workers came to the end of all threads."""
 
@@ -134,9 +138,10 @@ class Runs:
             "backend": question.backend,
             "resumes": question.resumes,
             "resumed_by": question.resumed_by,
+            "answers": question.answers,
             "answer_in": question.answer_in,
         }
-        verdict, earlier, ahead, waiting = await self._script(
+        verdict, earlier, ahead, waiting, answers = await self._script(
             "accept",
             [
                 keys.seen_event(event_id) if event_id else message,
@@ -163,7 +168,7 @@ class Runs:
         metrics.QUESTIONS.labels(question.surface, verdict).inc()
         if verdict == "decided":
             return Accepted(verdict, by=earlier)
-        return Accepted(verdict, earlier, int(ahead), int(waiting))
+        return Accepted(verdict, earlier, int(ahead), int(waiting), answers=answers)
 
     async def first_time(self, team: str, channel: str, ts: str) -> bool:
         """Claim a message that will not be a run (a refusal), so that its twin and redeliveries stay silent.
@@ -205,10 +210,17 @@ class Runs:
         return [pair for entries in streams for pair in _entries(entries)]
 
     async def abandoned_entries(self, count: int) -> list[tuple[str, Thread]]:
-        """Threads whose worker died: taken over by this one, at most `count`."""
+        """Threads whose worker died: taken over by this one, at most `count`.
+
+        To be called several times in a lease's life. While the server was away nobody could renew a lease, so when the
+        last call was longer ago there are none for as long as it takes a living worker to be heard again.
+        """
+        numbers: list[str | int] = [count, self._looked_at, self._not_before]
         try:
-            answer: Any = await self._redis.xautoclaim(
-                keys.THREADS, keys.GROUP, self.consumer, keys.LEASE_LIFE, self._claim_from, count=count
+            answer: Any = await self._script(
+                "claim",
+                [keys.THREADS],
+                [keys.GROUP, self.consumer, keys.LEASE_LIFE, self._claim_from, *numbers],
             )
         except exceptions.ResponseError as error:
             if "NOGROUP" not in str(error):
@@ -216,9 +228,9 @@ class Runs:
             await self.prepare()
             self.looked_through = True
             return []
-        self._claim_from = answer[0]
-        self.looked_through = self._claim_from == "0-0"
-        return _entries(answer[1])
+        self._looked_at, self._not_before, self._claim_from, flat = answer
+        self.looked_through = self._claim_from == "0-0" or self._looked_at < self._not_before
+        return _entries((entry, dict(zip(fields[::2], fields[1::2], strict=True))) for entry, fields in flat)
 
     async def lease(self, entry: str, thread: Thread) -> Lease | None:
         """Lease a thread and learn its current run; None when another worker still holds it."""
@@ -452,6 +464,7 @@ def _run(run_id: str, record: dict[str, str]) -> Run:
             backend=record.get("backend", ""),
             resumes=record.get("resumes", ""),
             resumed_by=record.get("resumed_by", ""),
+            answers=record.get("answers", ""),
             answer_in=_language(record.get("answer_in")),
         ),
         state=State(record["state"]),

@@ -11,16 +11,20 @@ if earlier == id then
   -- The connection broke before the answer came, and the client sent the same script again.
   local others = redis.call('ZCARD', crowd)
   if redis.call('EXISTS', run) == 1 then
-    return {'accepted', id, math.max(waiting - 1, 0), math.max(others - 1, 0)}
+    return {'accepted', id, math.max(waiting - 1, 0), math.max(others - 1, 0), redis.call('HGET', run, 'answers')}
   end
-  return {waiting >= tonumber(most) and 'full' or 'crowded', '', waiting, others}
+  return {waiting >= tonumber(most) and 'full' or 'crowded', '', waiting, others, ''}
 end
 local decides = decided_by ~= '' and redis.call('EXISTS', paused) == 1
 if decides then
   local by = redis.call('HGET', paused, 'decided_by')
-  if by then return {'decided', by, 0, 0} end
+  if by then return {'decided', by, 0, 0, ''} end
 end
-if earlier then return {'duplicate', earlier, 0, 0} end
+if earlier then
+  -- What follows from its being an answer may still be to do: the first delivery can have failed behind this script.
+  local answers = redis.call('HGET', string.sub(run, 1, -#id - 1) .. earlier, 'answers')
+  return {'duplicate', earlier, 0, 0, answers or ''}
+end
 local time = redis.call('TIME')
 local now = tonumber(time[1])
 -- Runs whose records have run out wait no longer, whatever became of them. Nothing may be written before SET: a full
@@ -29,9 +33,9 @@ local oldest = now - run_life / 1000
 local others = redis.call('ZCOUNT', crowd, oldest, '+inf')
 local refusal = nil
 if waiting >= tonumber(most) then
-  refusal = {'full', '', waiting, others}
+  refusal = {'full', '', waiting, others, ''}
 elseif others >= tonumber(most_of_all) then
-  refusal = {'crowded', '', waiting, others}
+  refusal = {'crowded', '', waiting, others, ''}
 end
 -- Who was refused may click or command again; a message has a twin and redeliveries, which have to stay silent.
 if refusal and event == message then return refusal end
@@ -63,7 +67,7 @@ end
 redis.call('ZREMRANGEBYSCORE', crowd, '-inf', '(' .. oldest)
 redis.call('ZADD', crowd, now, id)
 redis.call('PEXPIRE', crowd, run_life)
-return {'accepted', id, waiting, others}
+return {'accepted', id, waiting, others, redis.call('HGET', run, 'answers')}
 
 -- name: take
 -- Lease a thread: the fencing token and the run at its head. Token 0: somebody else holds it.
@@ -74,6 +78,19 @@ local token = redis.call('INCR', fence)
 redis.call('PEXPIRE', fence, fence_life)
 redis.call('SET', lease, token, 'PX', life)
 return {token, redis.call('LINDEX', queue, 0) or ''}
+
+-- name: claim
+-- Threads whose workers were silent for a lease's life, and their stream entries, go to this one. Silent is who might have
+-- been heard: where this one has not looked for long either, since the server was away or hung, all first get a lease's
+-- life to be heard again. Answers when it looked, when that life ends, where to look on, and the entries.
+local stream = KEYS[1]
+local group, consumer, life, from, count, looked_at, not_before = unpack(ARGV)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if looked_at ~= '0' and now - looked_at > life * 2 / 3 then not_before = now + life end
+if now < tonumber(not_before) then return {now, tonumber(not_before), from, {}} end
+local found = redis.call('XAUTOCLAIM', stream, group, consumer, life, from, 'COUNT', count)
+return {now, tonumber(not_before), found[1], found[2]}
 
 -- name: beat
 -- Renew the lease and the claim on the stream entry. Answers who wants the run stopped and who waits behind it.

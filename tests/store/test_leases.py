@@ -191,6 +191,26 @@ async def test_a_live_worker_is_not_robbed(runs: Runs, others: Runs, redis: Redi
     await end(runs, lease)
 
 
+async def test_who_was_not_heard_because_redis_was_away_is_not_robbed(
+    runs: Runs, others: Runs, redis: Redis
+) -> None:
+    """The store hung for a minute: no lease could be renewed, and none of its holders is dead for that."""
+    await runs.accept(question("1.1"))
+    lease = await take(runs)
+    assert await others.abandoned_entries(10) == []
+    others._looked_at -= 60_000
+    await look_dead(redis, lease, "one")
+    assert await others.abandoned_entries(10) == [] and others.looked_through
+    assert await others.abandoned_entries(10) == []
+    await runs.beat(lease)
+    assert await redis.get(keys.lease(THREAD.key)) == str(lease.token)
+    # Who says nothing for a lease's life from then on is dead after all.
+    await look_dead(redis, lease, "one")
+    others._not_before -= keys.LEASE_LIFE
+    [(entry, _)] = await others.abandoned_entries(10)
+    assert entry == lease.entry
+
+
 async def test_asked_is_never_undone_by_a_save_that_was_held_up(runs: Runs) -> None:
     await runs.accept(question("1.1"))
     lease = await take(runs)
