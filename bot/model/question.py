@@ -76,6 +76,7 @@ class Question:
         backend: the service a command names ("das", "rds"); "" leaves it to the thread, channel and workspace.
         resumes: id of the paused run this lets go on, in whose reply it is answered; else "".
         resumed_by: who decided that; "" without `resumes`.
+        answers: id of the paused run that this answers as a question of its own; else "".
         answer_in: the language to answer in where the text does not tell it, or belongs to another question; else "".
     """
 
@@ -89,6 +90,7 @@ class Question:
     backend: str = ""
     resumes: str = ""
     resumed_by: str = ""
+    answers: str = ""
     answer_in: Language | Literal[""] = ""
 
     @property

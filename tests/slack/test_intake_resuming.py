@@ -7,9 +7,11 @@ import time
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisAway
 
 from bot.demo.workspace.events import click_payload
 from bot.store import keys
+from bot.store.wishes import Wishes
 
 ANA, BEN, WANG = "U0ANA00001", "U0BEN00001", "U0WANG0001"
 OPS = "C0DBOPS001"
@@ -374,3 +376,30 @@ async def test_what_somebody_else_asks_meanwhile_is_no_answer(make_house: Any) -
     first, _ = await house.ended(2)
     assert "decided_by" not in first
     assert "run_answer_1" in str(shown(house, ts)[0].blocks)
+
+
+async def test_an_answer_in_words_that_redis_interrupted_is_ended_when_slack_delivers_it_again(
+    make_house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question is taken by then, so the thread's last run is no longer the paused one."""
+    house = await make_house(redelivery_delays=[0.0] * 50)
+    await house.start()
+    ts = house.workspace.say(ANA, OPS, "@das demo:interrupt")
+    await house.workspace.until(
+        lambda: shown(house, ts) and "run_answer_1" in str(shown(house, ts)[0].blocks)
+    )
+    await house.ended(1)
+    answer: Any = Wishes.answer
+    tries: list[str] = []
+
+    async def away_once(self: Wishes, run_id: str, user: str) -> bool:
+        tries.append(run_id)
+        if len(tries) == 1:
+            raise RedisAway("away")
+        return bool(await answer(self, run_id, user))
+
+    monkeypatch.setattr(Wishes, "answer", away_once)
+    house.workspace.say(ANA, OPS, "the second one, tonight", ts)
+    await house.workspace.until(lambda: "run_answer" not in str(shown(house, ts)[0].blocks))
+    first, second = await house.ended(2)
+    assert first["decided_by"] == ANA and second["answers"] == tries[-1]

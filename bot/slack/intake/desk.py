@@ -61,10 +61,10 @@ class Desk:
     many: int
     is_full: Callable[[], bool]
 
-    async def take(self, question: Question, visit: Visit, *, event_id: str = "") -> bool:
+    async def take(self, question: Question, visit: Visit, *, event_id: str = "") -> str:
         """Accept a question from a message, or tell its author privately why not. Whoever calls acks afterwards.
 
-        Returns whether it was accepted just now.
+        Returns the id of the paused run that it answers; "" for none, and when it is refused.
 
         Raises:
             redis.RedisError: when it could not be written down; then it must not be acked.
@@ -80,11 +80,11 @@ class Desk:
                 metrics.QUESTIONS.labels(question.surface, "refused").inc()
                 logger.info("refused", channel=thread.channel, user=question.user, reason=refused)
                 self.tell(question, refused)
-            return False
+            return ""
         accepted = await self.runs.accept(question, event_id=event_id)
         if line := self.noted(question, accepted):
             self.tell(question, line)
-        return accepted.verdict == "accepted"
+        return accepted.answers
 
     def noted(self, question: Question, accepted: Accepted, language: Language | None = None) -> str:
         """Log what became of a question. The sentence that says there is no room, or not yet; "" when there is.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from slack_bolt.async_app import AsyncApp
@@ -91,8 +92,11 @@ async def on_message(
     if answered and desk.resumes and await resuming.by_message(question, answered, event_id, desk):
         return
     question = await desk.in_a_language(question)
-    if await desk.take(question, visit, event_id=event_id) and answered:
-        await resuming.in_words(question, answered, desk)
+    if answered:
+        question = replace(question, answers=answered.id)
+    # Its redeliveries know what it answers from its first one: the thread's last run is another since.
+    if run_id := await desk.take(question, visit, event_id=event_id):
+        await resuming.in_words(run_id, question, desk)
 
 
 async def _look(question: Question, desk: Desk, sleep: Sleep, *, is_ours: bool) -> tuple[bool, str]:

@@ -68,13 +68,14 @@ async def by_message(question: Question, paused: Run, event_id: str, desk: Desk)
     return accepted.verdict == "accepted"
 
 
-async def in_words(question: Question, paused: Run, desk: Desk) -> None:
-    """A paused run was answered with a question of its own: its reply offers nothing to press any more.
+async def in_words(run_id: str, question: Question, desk: Desk) -> None:
+    """The paused run was answered with a question of its own: its reply offers nothing to press any more.
 
     Raises:
-        redis.RedisError: when it could not be written down.
+        redis.RedisError: when it could not be written down; then the message must not be acked.
     """
-    if not await desk.wishes.answer(paused.id, question.user):
+    paused = await desk.runs.get(run_id)
+    if paused is None or not await desk.wishes.answer(run_id, question.user):
         return
     logger.info("answered in words", run=paused.reference, by=question.user)
     shown = json.loads(paused.shown or "{}")
