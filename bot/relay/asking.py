@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 
 from redis import RedisError
 
@@ -197,20 +198,13 @@ class Asking:
         """Ask; when the service is busy, keep the slot, which is the front of the queue, and ask again later."""
         run, parts = self.run, self._parts
         question = await self._question()
-        while True:
+        for turn in count():
             if self._reply.refused:
                 raise UnshownError
             # Others may have used up what was left when the question came in. What is decided already goes on.
             if parts.spent and not run.question.resumes and (sentence := await parts.spent(run)):
                 raise SpentError(sentence)
-            # Written down before the request leaves: after a crash nobody asks again.
-            self.is_unsent = True
-            run.asks += 1
-            run.asked_at = parts.wall()
-            run.state = State.RUNNING
-            if self.can_recover and not run.session_id:
-                await parts.sessions.note_words(run)
-            await self._save()
+            await self._note_asked()
             logger.info(
                 "asked",
                 run=run.reference,
@@ -219,9 +213,7 @@ class Asking:
                 session=run.session_id,
             )
             self._reply.show(self.answer, Progress("working"))
-            if self._control.signal.is_set():
-                raise UnsentError
-            self.is_unsent = False
+            self._leave()
             try:
                 with metrics.RUNNING.labels(run.backend).track_inprogress(), traces.span("ask"):
                     async with backend.ask(question) as events:
@@ -235,7 +227,7 @@ class Asking:
                 if error.is_gone_session and run.session_id and not (self.forgotten or run.question.resumes):
                     question = await self._begin_anew()
                     continue
-                pause = error.retry_after or min(BUSY_SECONDS * 2 ** min(run.refusals - 1, 9), BUSY_MOST)
+                pause = error.retry_after or min(BUSY_SECONDS * 2 ** min(turn, 9), BUSY_MOST)
                 pause *= 0.8 + 0.4 * parts.jitter()
                 if not error.is_busy or endings.is_stale(run, parts, after=pause):
                     raise
@@ -243,6 +235,31 @@ class Asking:
             await self._save()
             self._reply.show(self.answer, Progress("waiting_service", seconds=pause))
             await parts.sleep(pause)
+
+    async def _note_asked(self) -> None:
+        """Written down before the request leaves: after a crash nobody asks again."""
+        run = self.run
+        self.is_unsent = True
+        run.asks += 1
+        run.asked_at = self._parts.wall()
+        run.state = State.RUNNING
+        if self.can_recover and not run.session_id:
+            await self._parts.sessions.note_words(run)
+        await self._save()
+
+    def _leave(self) -> None:
+        """The request leaves now, unless it was stopped in this moment."""
+        if self._control.signal.is_set():
+            raise UnsentError
+        self.is_unsent = False
+
+    async def _pause(self, seconds: float) -> None:
+        """Between two tries of a request: who stops it now, or takes it over, knows that nothing has begun."""
+        self.run.refusals += 1
+        await self._save()
+        await self._parts.sleep(seconds)
+        await self._note_asked()
+        self._leave()
 
     async def take_back(self) -> None:
         """What was noted as asked and has not left counts as refused: it may be asked by another worker."""
@@ -284,6 +301,7 @@ class Asking:
             asker.locale,
             asker.timezone,
             Resume(run.pending, run.question.text) if resumes else None,
+            self._pause,
         )
 
     async def _take(self, event: Event) -> None:

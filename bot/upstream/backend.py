@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from bot.model.event import Event
@@ -19,6 +19,9 @@ class Resume:
     value: str = ""
 
 
+Pause = Callable[[float], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One question to a service, and the conversation it belongs to.
@@ -30,6 +33,8 @@ class Ask:
         agent_id: "ag-…" and the like, empty for the account's default agent.
         language: to answer in. `locale` is the asker's own (BCP 47, "zh-CN"), `timezone` an IANA name; "" unknown.
         resume: set when a paused run goes on.
+        pause: waits so many seconds between two tries to ask, when the service has refused and has certainly not
+            begun; None waits, and does nothing else. What it raises ends the asking.
     """
 
     text: str
@@ -40,6 +45,7 @@ class Ask:
     locale: str = ""
     timezone: str = ""
     resume: Resume | None = None
+    pause: Pause | None = field(default=None, compare=False, repr=False)
 
 
 Others = Callable[[], Awaitable[frozenset[str] | None]]

@@ -43,7 +43,9 @@ class DasLegacy:
     async def ask(self, ask: Ask) -> AsyncGenerator[AsyncIterator[Event], None]:
         """Ask, and read what happens; see `bot.upstream.backend.Backend.ask`. It cannot resume."""
         check_length(ask.text, QUESTION_LIMIT)
-        async with self._wire.stream(ACTION, legacy_params(ask), LegacyFrames(), text=ask.text) as events:
+        async with self._wire.stream(
+            ACTION, legacy_params(ask), LegacyFrames(), text=ask.text, pause=ask.pause
+        ) as events:
             yield events
 
     async def aclose(self) -> None:

@@ -97,7 +97,9 @@ class RdsCopilot:
         """Ask, and read what happens; see `bot.upstream.backend.Backend.ask`."""
         check_length(ask.text, QUESTION_LIMIT)
         params = chat_params(ask, self._region, self._approval)
-        async with self._wire.stream("ChatMessages", params, RdsFrames(), text=ask.text) as events:
+        async with self._wire.stream(
+            "ChatMessages", params, RdsFrames(), text=ask.text, pause=ask.pause
+        ) as events:
             yield events
 
     async def stop(self, run_id: str) -> None:

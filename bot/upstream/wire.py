@@ -136,18 +136,25 @@ class Wire:
 
     @asynccontextmanager
     async def stream(
-        self, action: str, params: Params, frames: Frames, *, text: str
+        self,
+        action: str,
+        params: Params,
+        frames: Frames,
+        *,
+        text: str,
+        pause: Callable[[float], Awaitable[None]] | None = None,
     ) -> AsyncGenerator[AsyncIterator[Event], None]:
         """Call, and read the events of the answer; see `bot.upstream.backend.Backend.ask`.
 
         Args:
             frames: reads this stream's frames.
             text: what the asker wrote, to be kept out of errors.
+            pause: how to wait between tries, see `bot.upstream.backend.Ask`.
         """
         deadline = _now() + self._timeouts.run
         try:
             async with asyncio.timeout_at(deadline):
-                response = await self._tries(lambda form: self._open(action, params, form), params)
+                response = await self._tries(lambda form: self._open(action, params, form), params, pause)
         except UpstreamError as error:
             error.message = without(text, error.message)
             raise
@@ -178,7 +185,12 @@ class Wire:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _tries(self, once: Callable[[bool], Awaitable[T]], params: Params) -> T:
+    async def _tries(
+        self,
+        once: Callable[[bool], Awaitable[T]],
+        params: Params,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+    ) -> T:
         """Try until it works, or until another try is pointless, forbidden or too late."""
         began = _now()
         longest = self._service.form_above
@@ -194,7 +206,7 @@ class Wire:
                 if attempt == TRIES or late or not (too_long or may_retry(error)):
                     raise
                 form = form or too_long
-            await self._sleep(pause)
+            await (sleep or self._sleep)(pause)
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _open(self, action: str, params: Params, form: bool) -> httpx.Response:

@@ -147,6 +147,12 @@ class Desk:
         found = self.workspace.replies(OPS, thread_ts)
         return [message for message in found if message.bot_id and not message.ephemeral_for]
 
+    async def refused(self) -> bool:
+        """Whether it is written down of the only run that the service has refused it each time."""
+        [name] = [name async for name in self.redis.scan_iter(keys.run("*"))] or [""]
+        asks, refusals = await self.redis.hmget(name, ["asks", "refusals"])
+        return bool(asks) and asks == refusals
+
     async def _state_of(self, message: Message) -> str:
         """The state the record comes to have; it is written right after the message."""
         while True:
@@ -286,6 +292,24 @@ async def test_a_busy_service_answers_later(key: str, code: str, valkey_url: str
         state, message, thread_ts = await at.ask()
         assert state == ANSWERED and CONCLUSION[key] in str(message.blocks)
         assert len(at.replies(thread_ts)) == 1
+
+
+@pytest.mark.parametrize("key", SERVICES)
+async def test_stopped_between_two_tries_nothing_ran(
+    key: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause between tries is as good as any other wait: the service has refused, and is not asked again."""
+    monkeypatch.setattr("bot.upstream.wire.BACKOFF", 10.0)
+    async with desk(key, valkey_url) as at:
+        at.service.next_faults.append(Faults(refuse=BUSY["TooManyRequests"]))
+        ts = at.workspace.say(ANA, OPS, f"<@{BOT_USER_ID}> {QUESTION}")
+        async with asyncio.timeout(10):
+            while not await at.refused():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        at.workspace.say(ANA, OPS, "stop", thread_ts=ts)
+        await at.workspace.until(lambda: "run_again" in str(at.replies(ts)[-1].blocks))
+        assert "before it was asked; nothing ran" in str(at.replies(ts)[-1].blocks)
+        assert len(at.service.requests) == 1
 
 
 @pytest.mark.parametrize("key", SERVICES)

@@ -171,6 +171,23 @@ async def test_gives_up_after_three_tries(start_server: Any) -> None:
     assert len(server.requests) == 3
 
 
+async def test_whoever_asks_waits_between_the_tries_and_may_end_them(start_server: Any) -> None:
+    server = await start_server(refuses(429, "TooManyRequests"))
+    das, waited = backend(server.endpoint), list[float]()
+
+    async def pause(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            raise KeyError("stopped")
+
+    with pytest.raises(KeyError, match="stopped"):
+        async with das.ask(Ask("hello", SESSION, pause=pause)):
+            pass
+    await das.aclose()
+    assert waited == [0.75, 3.0]
+    assert len(server.requests) == 2
+
+
 async def test_retry_after_is_obeyed_within_the_time_for_tries(start_server: Any) -> None:
     server, pauses = (
         await start_server(refuses(429, "Throttling", "retry-after: 7\r\n"), says(ANSWERED)),
