@@ -222,6 +222,33 @@ async def test_a_crash_at_any_save_leaves_one_end_and_nothing_live(
     complete(slack, run, SHORT)
 
 
+@pytest.mark.parametrize("code", ["edit_window_closed", "message_not_found"])
+@in_virtual_time
+async def test_a_crash_before_the_end_is_posted_anew_leaves_that_end(
+    monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Once the record says how the run ended, nothing that is saved says less."""
+    slack = Slack()
+    run = slack.ask(streams=False)
+    reply, answer = await shown_by(slack, run, words(SHORT, 3))
+    saved: list[tuple[list[str], bool, str]] = []
+
+    async def save() -> None:
+        saved.append((list(run.reply_ts), run.posting, run.shown))
+
+    reply._record._save = save
+    window(monkeypatch, -1.0, code)
+    answer.close(now())
+    await reply.finish(answer, DONE)
+    monkeypatch.undo()
+    first = next(n for n, (_, _, shown) in enumerate(saved) if "ended" in json.loads(shown))
+    assert len(saved) - first > 2
+    for run.reply_ts, run.posting, run.shown in saved[first:]:
+        assert json.loads(run.shown).get("ended") == State.ANSWERED
+    run.reply_ts, run.posting, run.shown = saved[first + 1]
+    assert await slack.reply(run).recover(INTERRUPTED) == Ending(State.ANSWERED)
+
+
 @in_virtual_time
 async def test_nothing_is_taken_away_before_a_dead_workers_answer_is_known() -> None:
     slack = Slack()
