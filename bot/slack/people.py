@@ -87,10 +87,13 @@ class People:
 
     async def refusal(self, visit: Visit) -> str:
         """`refusal_to_act` for a visit that does not say where the visitor is at home: Slack is asked."""
-        if not self._access.allow_external:
-            person = await self.person(visit.user)
-            visit = replace(visit, user_team=person.home if person else "", shared=True)
-        return await self.refusal_to_act(visit)
+        if self._access.allow_external:
+            return await self.refusal_to_act(visit)
+        person = await self.person(visit.user)
+        if person is None:
+            # Perhaps one of ours: nobody is told to be a stranger for that.
+            return "not_known"
+        return await self.refusal_to_act(replace(visit, user_team=person.home, shared=True))
 
     async def refusal_to_act(self, visit: Visit) -> str:
         """`Access.refusal` for whoever asks nothing, but decides, stops or chooses: approvers and admins need not be

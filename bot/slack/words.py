@@ -170,6 +170,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "I answer only people of the company that runs me.",
         "我只回答本公司成员的问题。",
     ),
+    "not_known": (
+        "Slack did not tell me in time who you are. Please try again in a moment.",
+        "Slack 未能及时告知我您的身份，请稍后再试。",
+    ),
     "asked": ("<@{user}> asked: {text}", "<@{user}> 提问：{text}"),
     "invite": (
         "I cannot post in this channel yet. Invite me with `/invite @das`, then ask again.",

@@ -98,7 +98,7 @@ async def test_who_is_not_known_may_nothing(error: Exception) -> None:
     known = people(slack)
     assert await known.person(BEN) is None
     assert not await known.is_admin(BEN) and not await known.may_stop(BEN, RUN)
-    assert await known.refusal(Visit(BEN, HOME, "C1")) == "denied_external"
+    assert await known.refusal(Visit(BEN, HOME, "C1")) == "not_known"
     assert await known.language(BEN) == "en"
     slack.profiles[BEN] = {"is_admin": True}
     assert await known.may_stop(BEN, RUN)
