@@ -71,7 +71,9 @@ RUN_SECONDS = Histogram(
     registry=REGISTRY,
 )
 WORKING = Gauge(
-    "das_bot_threads_working", "Threads this process works on, waiting ones included.", registry=REGISTRY
+    "das_bot_threads_working",
+    "Threads this process works on; those that only wait for a slot are not counted, nor bounded by MAX_RUNS.",
+    registry=REGISTRY,
 )
 RUNNING = Gauge("das_bot_runs_running", "Runs open upstream.", ["backend"], registry=REGISTRY)
 WAITING = Gauge(

@@ -93,6 +93,7 @@ class Worker:
         metrics.WAITING.labels("thread").set_function(
             lambda: sum(len(job.waiting) for job in self._jobs.values())
         )
+        metrics.WORKING.set_function(lambda: self._occupied)
 
     @property
     def busy(self) -> int:
@@ -105,10 +106,14 @@ class Worker:
         return self._room <= 0
 
     @property
+    def _occupied(self) -> int:
+        """How many threads count towards the most: those that only wait for a slot do not."""
+        return len(self._tasks) - sum(job.control.waits_for_slot for job in self._jobs.values())
+
+    @property
     def _room(self) -> int:
         """How many more threads may be taken."""
-        waiting = sum(job.control.waits_for_slot for job in self._jobs.values())
-        return min(self._max - (len(self._tasks) - waiting), self._max + self._max_waiting - len(self._tasks))
+        return min(self._max - self._occupied, self._max + self._max_waiting - len(self._tasks))
 
     def stop_run(self, run_id: str, user: str) -> None:
         """Stop a run at once if this worker has it; otherwise its worker sees the stop with its next beat."""
@@ -231,7 +236,7 @@ class Worker:
             if run is None or (self._draining.is_set() and not run.may_have_begun):
                 await self._runs.finish(lease, None)
             else:
-                with metrics.WORKING.track_inprogress(), traces.of_run(run):
+                with traces.of_run(run):
                     await self._work(lease, run)
         except LeaseLostError:
             metrics.LEASES_LOST.inc()

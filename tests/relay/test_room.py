@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bot import metrics
 from bot.model.question import Thread
 from bot.model.run import State
 from bot.relay.control import Control
@@ -36,6 +37,8 @@ async def test_no_more_wait_in_one_process_than_it_may_hold(stage: Stage) -> Non
         await stage.ask(f"q{number}", Thread("T1", "C1", f"{number}.0"))
     await stage.until(lambda: worker.busy == 4)
     await stage.until(lambda: sum(job.control.waits_for_slot for job in worker._jobs.values()) == 3)
+    # What the autoscaler looks at: no replica could begin sooner what waits for a slot.
+    assert metrics.REGISTRY.get_sample_value("das_bot_threads_working") == 1
     for number in range(6):
         stage.backend.answer(f"q{number}")
     await stage.until(lambda: len(stage.backend.asked) == 6 and not worker.busy)
