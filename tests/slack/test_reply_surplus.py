@@ -125,6 +125,15 @@ async def test_what_cannot_be_deleted_says_that_it_counts_no_more(code: str) -> 
     assert not any(live_parts(message) for message in (first, *rest))
 
 
+@in_virtual_time
+async def test_what_cannot_be_deleted_is_not_taken_for_a_message_of_the_reply_later() -> None:
+    slack = Slack()
+    run = slack.ask(streams=False)
+    slack.faults[DELETE].extend([Fault("cant_delete_message")] * 2)
+    await live(slack, run, shrinking())
+    assert [number async for _, number in slack.reply(run)._line.written_for(run.id)] == [0]
+
+
 @pytest.mark.parametrize("fault", [Fault(lost=True), Fault("internal_error"), Fault(retry_after=3.0)])
 @in_virtual_time
 async def test_a_deletion_of_unknown_fate_is_repeated(fault: Fault) -> None:
@@ -230,7 +239,7 @@ async def test_a_crash_before_the_end_is_posted_anew_leaves_that_end(
     """Once the record says how the run ended, nothing that is saved says less."""
     slack = Slack()
     run = slack.ask(streams=False)
-    reply, answer = await shown_by(slack, run, words(SHORT, 3))
+    reply, answer = await shown_by(slack, run, [*words(SHORT, 3)])
     saved: list[tuple[list[str], bool, str]] = []
 
     async def save() -> None:

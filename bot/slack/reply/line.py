@@ -93,11 +93,16 @@ class Line:
             "thread_ts": self._run.question.thread.thread_ts,
             "unfurl_links": False,
             "unfurl_media": False,
-            "metadata": {
-                "event_type": METADATA_TYPE,
-                "event_payload": {"run": self._run.id, "message": number},
-            },
+            "metadata": self._metadata(message=number),
         }
+
+    def no_message(self) -> dict[str, Any]:
+        """Arguments of chat.update for what is the reply's no more: what is not given Slack keeps, and it would be
+        found again."""
+        return {"metadata": self._metadata()}
+
+    def _metadata(self, **known: int) -> dict[str, Any]:
+        return {"event_type": METADATA_TYPE, "event_payload": {"run": self._run.id, **known}}
 
     @property
     def _asked_ts(self) -> str:

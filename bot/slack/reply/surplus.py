@@ -109,7 +109,7 @@ class Surplus:
         payload = layout.replaced(frame)
         for simpler in (payload, layout.text_only(payload)):
             try:
-                await self._update(ts, partial(dict, simpler), Priority.TOOL)
+                await self._update(ts, partial(dict, simpler, **self._line.no_message()), Priority.TOOL)
                 return
             except (RefusedBlocksError, TooBigError):
                 continue
