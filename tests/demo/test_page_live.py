@@ -341,3 +341,13 @@ async def test_a_thread_named_by_the_address_opens_whatever_the_page_is_at(
         f"#{CHANNEL}/{ANA}/{root}",
     )
     await expect(page.get_by_test_id("thread-pane").get_by_test_id("message")).to_have_count(1)
+
+
+async def test_a_thread_of_a_workspace_that_is_gone_is_not_open(page: Page, workspace: Workspace) -> None:
+    """A tab that was left open while the demo ended and was started anew."""
+    _, pane = await in_thread(page, workspace)
+    await page.goto(f"{workspace.url}/#{CHANNEL}/{ANA}/1700000000.000001")
+    await expect(pane).to_have_count(0)
+    await page.reload()
+    await expect(page.get_by_test_id("message")).to_have_count(1)
+    await expect(pane).to_have_count(0)

@@ -125,7 +125,7 @@ def _back(topic: Topic) -> Text:
     return Text(
         f"Staying with `{{instance}}`, where I described {finding.en} above. "
         "I am checking it again with your question in mind.",
-        f"仍以实例 `{{instance}}` 为对象（上文已说明{finding.zh}），我结合您的新问题重新检查。",
+        f"仍以实例 `{{instance}}` 为对象（上文已说明：{finding.zh}），我结合您的新问题重新检查。",
     )
 
 

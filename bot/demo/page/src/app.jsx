@@ -81,6 +81,9 @@ function App() {
   );
   const inChannel = channel ? messages[channel.id] : undefined;
   const roots = useMemo(() => (inChannel ? rootsOf(inChannel) : null), [inChannel]);
+  const inThread = useMemo(() => (inChannel && thread ? threadOf(inChannel, thread) : []), [inChannel, thread]);
+  // A workspace that was started anew does not know the thread in the address.
+  const threadIsOpen = Boolean(thread) && (!inChannel || inThread.length > 0);
   const openThread = useCallback((ts) => go({ channel: channel?.id, user, thread: ts }), [go, channel?.id, user]);
 
   if (!state || !channel) return <Loading error={error} />;
@@ -117,17 +120,17 @@ function App() {
     <Me.Provider value={user}>
       <Names.Provider value={names}>
         {!connected && <div className="offline" role="status" data-testid="offline">Connection lost. Trying again…</div>}
-        <div className={thread ? "page page_thread" : "page"}>
+        <div className={threadIsOpen ? "page page_thread" : "page"}>
           <Sidebar state={state} users={users} me={user} current={channel.id} unread={unread} onOpen={openChannel} onSwitch={switchUser} />
           <ChannelView key={user} state={state} channel={channel} users={users} roots={roots} onOpenThread={openThread} onSend={sendToChannel} />
-          {thread && (
+          {threadIsOpen && (
             <ThreadPane
               key={`${user} ${thread}`}
               state={state}
               channel={channel}
               users={users}
               rootTs={thread}
-              messages={inChannel ? threadOf(inChannel, thread) : []}
+              messages={inThread}
               status={statuses[`${channel.id}/${thread}`]}
               onClose={() => openThread("")}
               onSend={sendToThread}
