@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 from aiohttp.web_protocol import RequestHandler
 
 from bot import log
@@ -49,6 +52,7 @@ class Listener:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         application.middlewares.append(self._note)
+        server_logger.addFilter(_without_its_words)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=CLOSE_SECONDS)
         self._most = most
         self._clock = clock
@@ -125,6 +129,15 @@ class Listener:
     def _let_go(self, idle: RequestHandler) -> None:
         del self._until[idle]
         idle.force_close()
+
+
+def _without_its_words(record: logging.LogRecord) -> bool:
+    """What is no proper HTTP was refused. aiohttp logs it as a fault of ours, with the bytes that it did not like."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+        record.exc_info = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 class _Refused(asyncio.Protocol):

@@ -40,6 +40,9 @@ class Door:
                 body = await request.read()
         except TimeoutError:
             return web.Response(status=408, text="too slow", headers={"Connection": "close"})
+        except web.RequestPayloadError:
+            # Not what its Content-Encoding or Transfer-Encoding says.
+            return web.Response(status=400, text="malformed body", headers={"Connection": "close"})
         if not self._is_signed(request.headers, body):
             return web.Response(status=401, text="signature missing or wrong")
         if self.app is None:

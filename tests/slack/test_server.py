@@ -120,6 +120,27 @@ async def test_a_malformed_body(house: Any, capfd: pytest.CaptureFixture[str]) -
         assert "hunter2" not in "".join(capfd.readouterr())
 
 
+POST = b"POST /slack/events HTTP/1.1\r\nHost: bot\r\n"
+NO_HTTP = [
+    b"GET /?token=hunter2 HTTP/1.1\r\nHost: bot\r\nContent-Length: hunter2\r\n\r\n",
+    POST + b"Content-Encoding: gzip\r\nContent-Length: 7\r\n\r\nhunter2",
+    POST + b"Transfer-Encoding: chunked\r\n\r\nhunter2\r\nhunter2\r\n",
+    b"hunter2 / HTTP/9.9\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("request_", NO_HTTP)
+async def test_what_is_no_proper_http(house: Any, request_: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody may send it: it is refused, and nothing of it stands in the log, nor a trace of frames."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.bot.port)
+    writer.write(request_)
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    await house.stack.aclose()
+    assert "hunter2" not in caplog.text and "Traceback" not in caplog.text
+    assert all(record.levelname == "WARNING" for record in caplog.records if record.name == "aiohttp.server")
+
+
 async def test_a_huge_body(house: Any) -> None:
     status, _ = await post(house, "x" * (server.BODY_MOST + 1))
     assert status == 413
