@@ -60,6 +60,8 @@ class ToolCall:
     started_at: float | None = None
     ended_at: float | None = None
     revision: int = 0
+    _is_asked: bool = False
+    """Whether all that is asked of it came in an earlier part of the answer."""
     _is_whole: bool = False
     """Whether the whole result came."""
 
@@ -322,6 +324,11 @@ class Answer:
         if self._closed:
             self._close_open(at)  # What comes after the end cannot be at work.
 
+    def go_on(self) -> None:
+        """Another stream goes on with it, and may tell again what is asked of the calls there are."""
+        for call in self.calls.values():
+            call._is_asked = bool(call.arguments)
+
     def close(self, at: float) -> None:
         """The run is over, however it ended: what is still open stays unfinished."""
         self.revision += 1
@@ -439,7 +446,8 @@ class Answer:
             case ev.ToolCallStart():
                 call.name = call.name or event.name
             case ev.ToolCallArgs():
-                call.arguments_held.add(event.delta)
+                if not call._is_asked:
+                    call.arguments_held.add(event.delta)
             case ev.ToolCallEnd():
                 call._advance(CallState.RUNNING, at)
             case ev.ToolCallChunk():

@@ -45,6 +45,7 @@ def load(text: str, now: float) -> Answer:
     for name, at, fields in _read(text):
         if kind := _KINDS.get(name):
             answer.apply(kind(**fields), now + at)
+    answer.go_on()
     return answer
 
 

@@ -151,14 +151,11 @@ class RdsFrames:
             if status in APPROVED or not call_id:
                 return []
             return [ToolCallStart(call_id, tool), ToolCallResult(call_id, error=status)]
+        arguments = document(fields.get("toolarguments"))
         self._approvals[call_id] = ApprovalAsked(
-            call_id,
-            string(fields.get("roundid")),
-            tool,
-            document(fields.get("toolarguments")),
-            string(fields.get("description")),
+            call_id, string(fields.get("roundid")), tool, arguments, string(fields.get("description"))
         )
-        return []
+        return self._calls.waits(call_id, arguments)
 
 
 def _together(asked: list[ApprovalAsked]) -> ApprovalAsked:

@@ -47,6 +47,13 @@ class ToolCalls:
         named = [call for call in calls if first(call, *NAME_KEYS, *ID_KEYS)]
         return [event for call in named for event in self._call(call)] if named else None
 
+    def waits(self, call_id: str, arguments: str) -> list[Event]:
+        """The events of a request for approval: what is asked of a call may be told with it alone."""
+        if not arguments or call_id not in self._told or call_id in self._with_arguments:
+            return []
+        self._with_arguments.add(call_id)
+        return [ToolCallArgs(call_id, arguments), ToolCallEnd(call_id)]
+
     def _call(self, call: Frame) -> list[Event]:
         name, given = string(first(call, *NAME_KEYS)), string(first(call, *ID_KEYS))
         # Without an id a call is the next of its name that has not ended.

@@ -90,3 +90,19 @@ def test_what_cannot_be_read_is_left_out(text: str) -> None:
 def test_what_it_cost_is_not_said_again() -> None:
     """It was counted when the run paused; the run that goes on has a cost of its own."""
     assert load(dump(fold([ev.Usage(500, "s", "r")]), 0.0), 0.0).usage is None
+
+
+def test_what_was_asked_of_a_call_is_not_told_twice() -> None:
+    """The service may tell it again when the run goes on."""
+    answer = Answer()
+    for event in (
+        ev.ToolCallStart("c", "Kill"),
+        ev.ToolCallArgs("c", '{"id": 7}'),
+        ev.ToolCallEnd("c"),
+        ev.ToolCallStart("d"),
+    ):
+        answer.apply(event, 1.0)
+    on = load(dump(answer, 1.0), 2.0)
+    on.apply(ev.ToolCallArgs("c", '{"id": 7}'), 2.0)
+    on.apply(ev.ToolCallArgs("d", "{}"), 2.0)
+    assert [call.arguments for call in on.calls.values()] == ['{"id": 7}', "{}"]

@@ -229,6 +229,8 @@ async def test_a_change_that_was_approved_in_the_console_is_carried_out(make_hou
     await house.ended(2)
     await house.workspace.until(lambda: "Nothing has been decided" in str(replies()[0].blocks))
     assert "Decided by" not in str(replies()[0].blocks)
+    # Above its button, and in the fold of the call that waits.
+    assert str(replies()[0].blocks).count('"max_connections": "1200"') == 2
     house.rds.decide(call, True)
     assert (await house.workspace.click(ANA, OPS, replies()[0].ts, "run_continue")).ok
     first, early, second = await house.ended(3)
@@ -237,6 +239,8 @@ async def test_a_change_that_was_approved_in_the_console_is_carried_out(make_hou
     await house.workspace.until(lambda: "run_continue" not in str(replies()[0].blocks))
     assert "answer_feedback" in str(replies()[0].blocks)
     assert f"Decided by <@{ANA}>" in str(replies()[0].blocks)
+    # What was done is told with what was asked for, once.
+    assert str(replies()[0].blocks).count('"max_connections": "1200"') == 1
 
 
 @pytest.mark.parametrize("resumes", [True, False])

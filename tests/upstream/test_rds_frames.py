@@ -196,6 +196,15 @@ def test_a_decision_it_waits_for_is_told_at_the_end() -> None:
     assert read(asked, frame("message", "So.")) == [said("So."), event]
 
 
+def test_what_is_asked_of_a_call_is_told_with_the_request_for_its_approval() -> None:
+    started = frame("tool_call", '{"tool_call_name":"Modify","status":"start","tool_call_id":"k1"}')
+    asked = pending("k1", ToolArguments={"a": 1})
+    start, *told, event = read(started, asked, asked)
+    assert start == ToolCallStart("k1", "Modify")
+    assert told == [ToolCallArgs("k1", '{"a": 1}'), ToolCallEnd("k1")]
+    assert event == ApprovalAsked("k1", "r", "Modify", '{"a": 1}')
+
+
 def test_what_is_decided_together_is_asked_together() -> None:
     first = pending("k1", ToolArguments={"a": 1}, Description="Set a")
     second = {**pending("k2", Description="Save b"), "ToolName": "Backup"}
