@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from bot import log
@@ -33,14 +34,14 @@ from bot.slack.client import (
 )
 from bot.slack.reply import layout
 from bot.slack.reply.asks import CONSOLE, decided
-from bot.slack.reply.chunks import Piece
 from bot.slack.reply.draft import Draft
 from bot.slack.reply.freshness import Freshness
 from bot.slack.reply.line import Line
 from bot.slack.reply.messages import Messages
 from bot.slack.reply.patience import Patience
+from bot.slack.reply.posts import Posts
 from bot.slack.reply.record import PAUSE_SECONDS, Record
-from bot.slack.reply.stream import APPEND, UPDATE, Message, Streams
+from bot.slack.reply.stream import UPDATE, Message, Streams
 from bot.slack.reply.surplus import Surplus
 
 logger = log.get(__name__)
@@ -86,6 +87,7 @@ class SlackReply:
         self._streams = Streams(self._line, run, self._draft, self._freshness, clock, self._tell_time)
         self._surplus = Surplus(self._line, self._streams, self._record, self._update)
         self._messages = Messages(run, self._surplus)
+        self._posts = Posts(run, self._line, self._streams, self._record, self._messages, self._keep, sleep)
         self._is_anew = False
         """Whether the end was posted anew, because Slack did not let a message be changed."""
         self._has_written = False
@@ -256,7 +258,8 @@ class SlackReply:
     async def _show(self, number: int, priority: Urgency) -> bool:
         """Make message `number`, or bring it up to date. False: until the run has ended nothing may follow."""
         if number == len(self._messages) and not await self._take_back():
-            await self._post(number, priority)
+            signature = self._draft.signature(number)
+            await self._posts.post(number, priority, partial(self._payload, number), signature)
         message = self._messages[number]
         if message.is_locked and self._draft.ending is None:
             return number < len(self._messages) - 1
@@ -332,72 +335,6 @@ class SlackReply:
                     raise UncertainError(error.code) from None
             # Another worker left it streaming, or our own call that ends it did not arrive.
             await self._streams.stop(ts, [], priority)
-
-    async def _post(
-        self, number: int, priority: Urgency, make: Callable[[], layout.Payload] | None = None
-    ) -> None:
-        """Make message `number`. Before, the intent is written down; one with an unknown fate is looked for.
-
-        `make` gives another payload than the draft's, for which only a post is at stake.
-        """
-        if self._run.posting and await self._found(number, None):
-            return  # It is there; what it shows is brought up to date next.
-        signature = self._draft.signature(number) if make is None else _WHATEVER
-        payload = make() if make else self._payload(number)
-        opening = await self._streams.opening(number) if make is None else None
-        if opening is None:
-            self._line.budget.join(UPDATE, self._run.id)
-        self._run.posting = True
-        while not await self._keep(payload):
-            # A post that nobody knows of would be made again after a crash.
-            await self._sleep(PAUSE_SECONDS)
-        if opening is None or not await self._open_stream(number, opening, signature):
-            await self._post_message(number, priority, payload, signature)
-        await self._keep(payload)
-
-    async def _open_stream(self, number: int, opening: Piece, signature: Any) -> bool:
-        """Begin message `number` as a stream; False when it has to be posted."""
-        try:
-            return await self._streams.open(
-                opening, lambda answer: self._made(number, str(answer["ts"]), signature, opening)
-            )
-        except UncertainError:
-            return await self._found(number, opening)
-
-    async def _post_message(
-        self, number: int, priority: Urgency, payload: layout.Payload, signature: Any
-    ) -> None:
-        try:
-            await self._line.write(
-                "chat.postMessage",
-                priority,
-                lambda: {**self._line.new_message(number), **payload},
-                on_answer=lambda answer: self._made(number, str(answer["ts"]), signature, None),
-            )
-        except UncertainError:
-            if not await self._found(number, None):
-                raise
-        except SlackError:
-            self._run.posting = False
-            raise
-
-    async def _found(self, number: int, opening: Piece | None) -> bool:
-        """Look in the thread for message `number`, which may have been posted, or opened as a stream."""
-        ts = await self._line.find(number, self._record.surplus)
-        if ts:
-            self._made(number, ts, None, opening)
-        return bool(ts)
-
-    def _made(self, number: int, ts: str, signature: Any, opening: Piece | None) -> None:
-        message = Message(ts, signature)
-        if opening:
-            message.stream, message.has_words = self._streams.opened(opening), bool(opening.after.text)
-        else:
-            self._line.budget.leave(APPEND, self._run.id)
-            self._line.budget.join(UPDATE, self._run.id)
-        # Its end, and without a stream its first words, are not to wait for others' text.
-        self._line.budget.expect(UPDATE, self._run.id)
-        self._messages.made(number, message)
 
     async def _begin_again(self, number: int) -> None:
         """Message `number` was deleted: what is to be said from there on is said again, below."""
@@ -477,7 +414,7 @@ class SlackReply:
         """Put a payload where a dead worker wrote, or was about to write, last."""
         if self._run.posting or not self._messages:
             # What the record shows is the message whose post was under way then.
-            await self._post(len(self._messages), Priority.FINAL, make)
+            await self._posts.post(len(self._messages), Priority.FINAL, make, _WHATEVER, may_stream=False)
         if self._messages[-1].shown is None:
             await self._update(self._messages[-1].ts, make, Priority.FINAL)
 
