@@ -73,7 +73,9 @@ clean: ## Remove what these targets made
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; sh tools/system.sh venv && $(PYTHON) -m venv .venv; } || { \
 		rm -rf .venv; echo "Python's venv module is missing: install the package python3-venv." >&2; exit 2; }
 
+# An environment whose making was cut off has a python and no pip.
 .venv/.run: .venv/bin/python requirements.lock pyproject.toml
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; $(MAKE) --no-print-directory .venv/bin/python; }
 	@echo "Installing what das-bot needs into .venv …"
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps -e .
