@@ -89,7 +89,8 @@ async def run(folder: Path, options: Options, questions: int, seconds: float) ->
     """Start the ground in `folder`, carry out the seed's plan, check, and end it all."""
     ground = Ground(folder, options)
     # A pause outlives a lease; with real times that needs a longer run.
-    steps = draw(options.seed, questions, seconds, pause=seconds > 3 * options.lease_seconds)
+    pause = seconds > 3 * options.lease_seconds
+    steps = draw(options.seed, questions, seconds, pause=pause, scarce=options.strict)
     try:
         await ground.start()
         return await Driver(ground, steps).run()

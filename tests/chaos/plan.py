@@ -64,6 +64,8 @@ _QUIET_HEAD, _QUIET_TAIL = 0.08, 0.12
 """Parts of the time without faults: something must be in flight before, and the last ones must have an effect."""
 _LATE_PART = 0.35
 """Part of the time in which processes freeze at a call: they and what follows take longer than a lease lives."""
+_SCARCE_SECONDS = 15
+"""Between two faults of Slack where its rates are kept: they allow a tenth of the calls."""
 _LONG_SECONDS = 100
 """From here on a run is long enough for the store to be killed twice, and for calls that hang."""
 
@@ -103,10 +105,11 @@ _FAULTS = frozenset(
 )
 
 
-def draw(seed: int, questions: int, seconds: float, *, pause: bool) -> list[Step]:
-    """The plan of a seed, in order of time. With `pause` a process sleeps through its leases once."""
+def draw(seed: int, questions: int, seconds: float, *, pause: bool, scarce: bool = False) -> list[Step]:
+    """The plan of a seed, in order of time. With `pause` a process sleeps through its leases once; where calls to Slack
+    are `scarce`, as many of them fail as elsewhere, not as many in a minute."""
     dice = random.Random(seed)
-    steps = [*_questions(dice, questions, seconds), *_faults(dice, seconds, pause=pause)]
+    steps = [*_questions(dice, questions, seconds), *_faults(dice, seconds, pause=pause, scarce=scarce)]
     steps += _several(dice, "stop", max(1, questions // 15), 0.1 * seconds, seconds)
     steps += _several(dice, "replay", max(1, questions // 8), 0.1 * seconds, seconds)
     steps += _each(dice, "reorder", REORDERED, max(4, questions // 25), 0.0, 0.8 * seconds)
@@ -122,7 +125,7 @@ def _questions(dice: random.Random, count: int, seconds: float) -> Iterator[Step
         yield Step(at, kind, dice.random(), word)
 
 
-def _faults(dice: random.Random, seconds: float, *, pause: bool) -> Iterator[Step]:
+def _faults(dice: random.Random, seconds: float, *, pause: bool, scarce: bool) -> Iterator[Step]:
     begin, end = seconds * _QUIET_HEAD, seconds * (1 - _QUIET_TAIL)
     is_long = seconds >= _LONG_SECONDS
     yield from _several(dice, "kill", max(2, int(seconds / 12)), begin, end)
@@ -138,7 +141,7 @@ def _faults(dice: random.Random, seconds: float, *, pause: bool) -> Iterator[Ste
     if pause and is_long:
         yield from _several(dice, "pause", 1, begin, (begin + end) / 2)
     slack = [*SLACK_FAULTS, *(SLOW_FAULTS if is_long else ())]
-    for _ in range(max(4, int(seconds / 2))):
+    for _ in range(max(4, int(seconds / (_SCARCE_SECONDS if scarce else 2)))):
         yield Step(dice.uniform(begin, end), "slack", dice.random(), dice.choice(slack))
     for _ in range(max(2, int(seconds / 8))):
         yield Step(dice.uniform(begin, end), "das", dice.random(), dice.choice([*DAS_FAULTS]))

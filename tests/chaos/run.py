@@ -41,7 +41,8 @@ def main() -> int:
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     # Short, since the store's socket lies in it.
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    outcome = asyncio.run(driver.run(folder, options, arguments.questions, arguments.seconds))
+    questions = arguments.questions or (30 if options.strict else 300)
+    outcome = asyncio.run(driver.run(folder, options, questions, arguments.seconds))
     if outcome.violations:
         sys.stderr.write(f"The processes' logs are in {folder}\n")
     else:
@@ -96,7 +97,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=random.randrange(1_000_000), help="of the plan; drawn if not given"
     )
-    parser.add_argument("--questions", type=int, default=300, help="how many are asked (300)")
+    parser.add_argument("--questions", type=int, help="how many are asked (300; with --strict 30)")
     parser.add_argument("--processes", type=int, default=3, help="of the bot (3)")
     parser.add_argument(
         "--seconds", type=float, default=180, help="over which they are asked and things break (180)"
@@ -105,7 +106,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pace", type=float, default=0.1, help="factor on the agent's human pace (0.1)")
     parser.add_argument("--hurry", action="store_true", help="shorter leases: see hurried.py")
     parser.add_argument(
-        "--strict", action="store_true", help="keep Slack's rates, which carry some 15 questions a minute"
+        "--strict",
+        action="store_true",
+        help="keep Slack's rates, which carry some 15 questions a minute while nothing breaks",
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     return parser.parse_args()

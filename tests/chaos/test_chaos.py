@@ -78,6 +78,8 @@ def test_a_seed_is_a_plan() -> None:
     assert {step.what for step in plan if step.kind == "unwelcome"} == set(PLACES)
     assert {step.what for step in plan if step.kind == "reorder"} == {TWINS, THREADS}
     assert {step.what for step in draw(7, 300, 180, pause=True) if step.kind == "late"} == set(WAYS)
+    scarce = draw(7, 30, 180, pause=True, scarce=True)
+    assert 0 < sum(step.kind == "slack" for step in scarce) <= sum(step.kind == "slack" for step in plan)
     assert sum(step.kind in ("mention", "follow_up", "dm", "command") for step in plan) == 50
 
 
