@@ -7,6 +7,7 @@ import redis as sync_redis
 import structlog
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from bot.store import connection
 from bot.store.connection import connect
 from bot.store.rates import Asked, SharedRates
 
@@ -130,7 +131,10 @@ async def test_what_processes_tell_is_summed_and_forgotten_when_they_are_gone(re
         assert not await client.hlen("{das-bot}:rate:T1:told")
 
 
-async def test_while_redis_is_away_there_is_no_answer(tmp_path: object) -> None:
+async def test_while_redis_is_away_there_is_no_answer(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_RETRIES", 0)
     async with connect(f"unix://{tmp_path}/nobody.sock") as client:
         rates = SharedRates(client, "T1")
         assert await rates.ask("chat.update", asked()) is None
