@@ -12,6 +12,7 @@ from bot import app
 from bot.demo.workspace import NO_LIMITS, Workspace
 from bot.relay import worker
 from bot.settings import Settings, SettingsError
+from bot.slack.listener import MOST, MOST_PROBES, Listener
 from bot.upstream.acs3 import Credentials
 from bot.upstream.credentials import StaticCredentials
 
@@ -106,6 +107,26 @@ async def test_metrics_have_a_port_of_their_own_where_one_is_given(given: dict[s
                 assert response.status == status
         async with session.post(f"http://127.0.0.1:{port}/slack/events") as response:
             assert response.status == 404
+
+
+@pytest.mark.parametrize("mode", ["Socket Mode", "HTTP"])
+async def test_only_a_port_that_slack_calls_has_many_connections(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    bounds = []
+
+    class Noting(Listener):
+        def __init__(self, site: Any, most: int) -> None:
+            bounds.append(most)
+            super().__init__(site, most)
+
+    monkeypatch.setattr(app, "Listener", Noting)
+    if mode == "HTTP":
+        given |= {"slack_app_token": "", "slack_signing_secret": "d0" * 16}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        given["metrics_port"] = free.getsockname()[1]
+    async with app.started(Settings(**given)):
+        assert bounds == [MOST if mode == "HTTP" else MOST_PROBES, MOST_PROBES]
 
 
 async def test_metrics_can_be_switched_off(given: dict[str, Any]) -> None:
