@@ -21,6 +21,7 @@ from bot.slack.reply.draft import Draft, final_payloads
 from bot.slack.reply.folds import Folds
 from bot.slack.reply.ladder import RUNGS, as_mrkdwn
 from bot.slack.reply.pages import Pages
+from bot.slack.reply.safe import mrkdwn
 from bot.slack.reply.sizes import cost
 from tests.judges import panel
 
@@ -392,6 +393,25 @@ def test_older_types_show_bold_and_headings_in_their_own_markup() -> None:
     (payload,) = ended(draft_of(text("## Why\n\n**One** index, `a ** b ** c`\n")))
     (section,) = [block for block in layout.plain(payload)["blocks"] if block["type"] == "section"]
     assert section["text"]["text"] == "*Why*\n\n*One* index, `a ** b ** c`"
+
+
+def test_older_types_close_long_code_and_open_it_again() -> None:
+    lines = [f"SELECT {n} FROM orders WHERE a < b;" for n in range(120)]
+    (payload,) = ended(draft_of(text("Run:\n\n```sql\n" + "\n".join(lines) + "\n```\nDone.\n")))
+    sections = [b["text"]["text"] for b in layout.plain(payload)["blocks"] if b["type"] == "section"]
+    assert len(sections) > 1 and all(part.count("```") == 2 for part in sections)
+    shown = "\n".join(sections).replace("&lt;", "<").split("\n")
+    assert [line for line in shown if line.startswith("SELECT")] == lines
+
+
+@pytest.mark.parametrize("letter", ["&", "\\", "w "])
+def test_older_types_say_where_escaping_left_no_room(letter: str) -> None:
+    page = "```\n" + (letter * 60 + "\n") * 60 + "```"
+    payload = layout.plain({"text": page, "blocks": [{"type": "markdown", "text": page}]})
+    judge(payload)
+    sections = [block["text"]["text"] for block in payload["blocks"]]
+    assert all(part.count("```") == 2 for part in sections)
+    assert (len("".join(sections)) < len(mrkdwn(page))) is ("…" in sections[-1])
 
 
 @pytest.mark.parametrize("most", [2, 3, 7])

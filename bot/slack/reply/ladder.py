@@ -12,13 +12,19 @@ from typing import Any
 from bot.slack.reply import limits
 from bot.slack.reply.blocks import Block, context, rich, section
 from bot.slack.reply.characters import shortened
+from bot.slack.reply.pages import Pages
 from bot.slack.reply.safe import mrkdwn
 from bot.slack.reply.sizes import cost, fitted, head, size
 
 Payload = dict[str, Any]
 
-_SECTION_COST, _SECTION_FRAME = 2_900, 80
-"""Characters of payload that a section's text may take, and what stands around it."""
+_SECTION_COST, _SECTION_FRAME = 2_600, 80
+"""Characters of payload that a section's text may take, less than Slack's by what closes code, and what stands around
+it."""
+_SECTION_LEAST = 200
+"""Characters that are worth a section of their own."""
+_SECTIONS = 8
+"""Sections that a page's text becomes: cut between paragraphs, none but the last is shorter than half."""
 _BOLD = re.compile(r"\*\*(?=\S)([^*\n]{1,500})(?<=\S)\*\*")
 _HEADING = re.compile(r"^#{1,6} +([^*\n]+?)[ #]*$", re.M)
 _LANGUAGE = re.compile(r"^([ >]*`{3,})[^`\n]+$", re.M)
@@ -60,7 +66,7 @@ def tasks(payload: Payload) -> Payload:
 def plain(payload: Payload) -> Payload:
     """Nothing but the oldest types: folds as grey lines, Markdown as sections."""
     blocks: list[Block] = []
-    left = limits.PAGE + 4 * _SECTION_FRAME
+    left = limits.PAGE + _SECTIONS * _SECTION_FRAME
     for block in payload["blocks"]:
         kind = block["type"]
         if kind == "container":
@@ -117,14 +123,18 @@ def _elements(child: Block) -> list[Block]:
 
 
 def _sections(text: str, left: int) -> list[Block]:
-    """mrkdwn as sections; what escaping made too long for one message ends in "…"."""
+    """mrkdwn as sections, code closed and opened again between them; what escaping made too long for one message ends
+    in "…"."""
+    pages = Pages()
+    for line in text.split("\n"):
+        pages.add(f"{line}\n", _SECTION_COST)
     blocks: list[Block] = []
-    while text:
-        shown = head(text, max(1, min(left, _SECTION_COST)))
-        left -= cost(shown) + _SECTION_FRAME
-        text = text[len(shown) :]
-        is_full = bool(text) and left < _SECTION_COST // 10
-        blocks.append(section(shown + "…" if is_full else shown))
-        if is_full:
+    for page in filter(None, [*pages.sealed, pages.text()]):
+        left -= _SECTION_FRAME
+        if cost(page) > left:
+            shown = head(page, max(_SECTION_LEAST, left)) + "…"
+            blocks.append(section(f"{shown}\n```" if shown.count("```") % 2 else shown))
             break
+        blocks.append(section(page))
+        left -= cost(page)
     return blocks

@@ -85,6 +85,8 @@ class Pages:
         need = cost(shown)
         if read and _is_table_rule(read.content):
             need += 2 * cost(self._closing(_CODE))
+        if read and _is_row(read) and page.rows >= limits.TABLE_ROWS:
+            need += sum(map(cost, self._head_again()))
         room = capacity - page.size - cost(page.closing)
         is_full = need > room or page.items + self._weight(read.content if read else "") > limits.PAGE_ITEMS
         if is_full and not page.is_empty:
@@ -175,9 +177,13 @@ class Pages:
         if page.table and not _is_row(read):
             page.table = []
         elif page.table and page.rows >= limits.TABLE_ROWS:
-            for each in ["\n", *page.table]:
-                self._append(self._structure.prefix() + each, each)
+            for again, each in zip(self._head_again(), ["\n", *page.table], strict=True):
+                self._append(again, each)
             page.rows = 1
+
+    def _head_again(self) -> list[str]:
+        """What ends a table and begins it anew on the same page."""
+        return [self._structure.prefix() + each for each in ["\n", *self._open.table]]
 
     def _append(self, shown: str, content: str) -> None:
         page = self._open
