@@ -11,7 +11,8 @@ from rich.panel import Panel
 from rich.segment import Segment
 from rich.text import Text
 
-from bot.model.answer import Answer, CallState
+from bot.model.answer import Answer
+from bot.model.call import CallState
 from bot.model.ending import Ending, Progress
 from bot.model.question import Language
 from bot.redact import redact

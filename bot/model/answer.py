@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from bot.model import event as ev
+from bot.model.call import CallState, ToolCall, events_of
 from bot.model.held import Held, Room
 
 TEXT_MOST = 2_000_000
@@ -27,69 +27,6 @@ CALLS_MOST = 1_000
 """Tool calls kept, and sub-agents; a diagnosis makes some tens."""
 SOURCES_MOST = 1_000
 """Documents kept; a reply names the first few, and counts the rest."""
-
-
-class CallState(IntEnum):
-    """How far a tool call has come; only ever grows."""
-
-    ARGUMENTS = 1
-    """Its arguments are still arriving."""
-    RUNNING = 2
-    """The tool is at work."""
-    UNFINISHED = 3
-    """The run ended before the tool did."""
-    DONE = 4
-    FAILED = 5
-
-
-@dataclass(slots=True)
-class ToolCall:
-    """One tool call. Times are seconds on the clock of whoever feeds the fold, None while unknown.
-
-    `arguments` is the JSON text of the arguments as far as it has come; `result` the whole one when it came, else the
-    pieces so far. Of what is too long the beginning is kept.
-    """
-
-    id: str
-    arguments_held: Held
-    result_held: Held
-    name: str = ""
-    agent_id: str = ""
-    state: CallState = CallState.ARGUMENTS
-    error: str = ""
-    started_at: float | None = None
-    ended_at: float | None = None
-    revision: int = 0
-    _is_asked: bool = False
-    """Whether all that is asked of it came in an earlier part of the answer."""
-    _is_whole: bool = False
-    """Whether the whole result came."""
-
-    @property
-    def arguments(self) -> str:
-        """The JSON text of the arguments, as far as it has come."""
-        return self.arguments_held.text
-
-    @property
-    def result(self) -> str:
-        """The result, as far as it has come."""
-        return self.result_held.text
-
-    @property
-    def is_open(self) -> bool:
-        """Whether its result may still come."""
-        return self.state < CallState.UNFINISHED
-
-    def _finish(self, result: str) -> None:
-        if result and not self._is_whole:
-            self._is_whole = True
-            self.result_held.replace(result)
-
-    def _advance(self, state: CallState, at: float) -> None:
-        if state > self.state:
-            self.state = state
-        if state >= CallState.UNFINISHED and self.ended_at is None:
-            self.ended_at = at
 
 
 UNFINISHED = "unfinished"
@@ -257,7 +194,7 @@ class Answer:
                 text = "".join(message.pieces)
                 found.append((start, ev.TextMessageContent(message_id, text, message.agent_id)))
         for call in self.calls.values():
-            found += _events_of(call)
+            found += events_of(call)
         found += [
             (step.ended_at, ev.StepFinished(step.name, step.status, step.agent_id))
             for step in self.steps
@@ -327,7 +264,7 @@ class Answer:
     def go_on(self) -> None:
         """Another stream goes on with it, and may tell again what is asked of the calls there are."""
         for call in self.calls.values():
-            call._is_asked = bool(call.arguments)
+            call.is_asked = bool(call.arguments)
 
     def close(self, at: float) -> None:
         """The run is over, however it ended: what is still open stays unfinished."""
@@ -343,7 +280,7 @@ class Answer:
         for call in self.calls.values():
             if call.is_open:
                 call.revision += 1
-                call._advance(CallState.UNFINISHED, at)
+                call.advance(CallState.UNFINISHED, at)
         for step in self.steps:
             if step.ended_at is None:
                 step.ended_at, step.status = at, step.status or UNFINISHED
@@ -446,21 +383,21 @@ class Answer:
             case ev.ToolCallStart():
                 call.name = call.name or event.name
             case ev.ToolCallArgs():
-                if not call._is_asked:
+                if not call.is_asked:
                     call.arguments_held.add(event.delta)
             case ev.ToolCallEnd():
-                call._advance(CallState.RUNNING, at)
+                call.advance(CallState.RUNNING, at)
             case ev.ToolCallChunk():
-                call._advance(CallState.RUNNING, at)
-                if not call._is_whole:
+                call.advance(CallState.RUNNING, at)
+                if not call.is_whole:
                     call.result_held.add(event.delta)
             case ev.ToolCallResult():
-                call._finish(event.content)
-                call._advance(CallState.DONE, at)
+                call.finish(event.content)
+                call.advance(CallState.DONE, at)
         if event.error:
             call.error = call.error or event.error
             self.failures += call.state is not CallState.FAILED
-            call._advance(CallState.FAILED, at)
+            call.advance(CallState.FAILED, at)
         self.activity = ""
 
     def _step_started(self, event: ev.StepStarted, at: float) -> None:
@@ -504,21 +441,6 @@ def _is_of(event: ev.StepFinished, step: Step) -> bool:
     if event.agent_id and step.agent_id:
         return step.agent_id == event.agent_id
     return step.name == event.name
-
-
-def _events_of(call: ToolCall) -> list[tuple[float, ev.Event]]:
-    """A call's own events; one the run's end left unfinished is at work again."""
-    begun, ended = call.started_at or 0.0, call.ended_at or call.started_at or 0.0
-    found: list[tuple[float, ev.Event]] = [(begun, ev.ToolCallStart(call.id, call.name, call.agent_id))]
-    if call.arguments:
-        found.append((begun, ev.ToolCallArgs(call.id, call.arguments, call.agent_id)))
-    if call.state > CallState.ARGUMENTS:
-        found.append((begun, ev.ToolCallEnd(call.id, call.agent_id)))
-    if call.state in (CallState.DONE, CallState.FAILED):
-        found.append((ended, ev.ToolCallResult(call.id, call.result, call.agent_id, call.error)))
-    elif call.result:
-        found.append((begun, ev.ToolCallChunk(call.id, call.result, call.agent_id)))
-    return found
 
 
 _SEPARATOR = "\n\n"

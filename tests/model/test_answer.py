@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.model import event as ev
-from bot.model.answer import Answer, CallState
+from bot.model.answer import Answer
+from bot.model.call import CallState
 from bot.upstream.recorded import read_events
 
 DATA = Path(__file__).parents[1] / "data"

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.model import event as ev
-from bot.model.answer import Answer, CallState
+from bot.model.answer import Answer
+from bot.model.call import CallState
 from bot.model.record import dump, load
 
 _ids = st.sampled_from(["a", "b", "c"])

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.demo.das import DEMO_CREDENTIAL, Faults, SimulatedDas
-from bot.model.answer import Answer, CallState
+from bot.model.answer import Answer
+from bot.model.call import CallState
 from bot.upstream.acs3 import Credentials
 from bot.upstream.backend import Ask, Backend, Followed
 from bot.upstream.credentials import StaticCredentials

@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bot.demo.rds import DEMO_CREDENTIAL, Faults, Refusal, SimulatedRds
-from bot.model.answer import Answer, CallState
+from bot.model.answer import Answer
+from bot.model.call import CallState
 from bot.model.event import Event
 from bot.upstream.acs3 import Credentials
 from bot.upstream.backend import Ask, Backend, Followed, Resume

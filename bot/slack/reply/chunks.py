@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.model.answer import Answer, CallState, Step, ToolCall
+from bot.model.answer import Answer, Step
+from bot.model.call import CallState, ToolCall
 from bot.model.question import Language
 from bot.slack.reply.characters import shortened
 from bot.slack.reply.draft import Draft

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.model.answer import Answer, ToolCall
+from bot.model.answer import Answer
+from bot.model.call import ToolCall
 from bot.model.question import Language
 from bot.slack.reply import limits
 from bot.slack.reply.characters import shortened

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from bot.model.answer import Answer, CallState, Step, ToolCall
+from bot.model.answer import Answer, Step
+from bot.model.call import CallState, ToolCall
 from bot.model.question import Language
 from bot.slack.reply import limits
 from bot.slack.reply.blocks import Block, bold, container, preformatted, rich, section

@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from bot.model.answer import CallState
+from bot.model.call import CallState
 from bot.model.question import Language
 from bot.redact import cut_short, unfinished
 from bot.slack.reply.characters import whole_characters, whole_until
