@@ -17,8 +17,6 @@ logger = log.get(__name__)
 
 LOOK_SECONDS = 1.0
 """How often a waiting run asks for its slot: the longest a free slot stays unused."""
-RENEW_SECONDS = 4.0
-"""How often a held slot is renewed; three renewals fit into its life."""
 
 
 @asynccontextmanager
@@ -43,24 +41,10 @@ async def held(
             while place := await slots.ask(kind, holder, since=run.waits_since, seize=seize):
                 await waiting(place)
                 await asyncio.sleep(LOOK_SECONDS)
-        renewing = asyncio.create_task(_renew(slots, kind, holder, run))
-        try:
+        async with slots.kept(kind, holder):
             yield
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
     finally:
         try:
             await slots.free(kind, holder)
         except (RedisError, OSError) as error:
             logger.warning("slot not given back, it runs out by itself", run=run.reference, reason=str(error))
-
-
-async def _renew(slots: Slots, kind: Kind, holder: str, run: Run) -> None:
-    while True:
-        await asyncio.sleep(RENEW_SECONDS)
-        try:
-            # Lost while the store was away, it is taken back: the run is open upstream whatever the store says.
-            await slots.ask(kind, holder, seize=True)
-        except (RedisError, OSError) as error:
-            logger.warning("slot not renewed", run=run.reference, reason=str(error))

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import inf
 
 from bot import log
 from bot.slack.lane import PER_CHANNEL, RECOVERY_SECONDS, SLOWER, SLOWEST, Lane
@@ -41,6 +42,9 @@ class Priority(IntEnum):
     TOOL = 2
     TEXT = 3
 
+
+_TOOL, _TEXT = Priority.TOOL, Priority.TEXT
+"""Looking a member up takes longer than all else that is asked of each who waits."""
 
 Urgency = Priority | Callable[[], Priority]
 """A priority, or what tells it at any moment: an answer that waits to add text may come to its first words."""
@@ -73,7 +77,7 @@ class _Waiter:
     def urgency(self, waited: float, ageing: float) -> Priority:
         """Its priority; text that waits long is as urgent as a tool: nobody waits for ever."""
         priority = self.priority if isinstance(self.priority, Priority) else self.priority()
-        return Priority.TOOL if priority is Priority.TEXT and waited >= ageing else priority
+        return _TOOL if waited >= ageing and priority is _TEXT else priority
 
 
 @dataclass(slots=True)
@@ -240,10 +244,14 @@ class Budget:
         now = self._clock()
         ageing = self._ageing(queue, now)
 
-        def turn(waiter: _Waiter) -> tuple[int, float, int]:
-            return waiter.urgency(now - waiter.since, ageing), waiter.since, waiter.order
-
-        return min((waiter for waiter in queue.waiters if waiter is not but), key=turn, default=None)
+        first: _Waiter | None = None
+        least = (_TEXT, inf, 0)
+        for waiter in queue.waiters:
+            if waiter is not but:
+                turn = (waiter.urgency(now - waiter.since, ageing), waiter.since, waiter.order)
+                if turn < least:
+                    first, least = waiter, turn
+        return first
 
     def _kept(self, queue: _Queue, urgency: Priority) -> float:
         """Calls of the burst that are out of reach for one of this urgency."""

@@ -13,7 +13,7 @@ from bot import cli
 from bot.relay import asking, slot, worker
 from bot.slack import lane
 from bot.slack.reply import record
-from bot.store import keys
+from bot.store import keys, slots
 
 LEASE_LIFE = 5_000
 """Milliseconds; more than ten beats fit in, so that a slow machine loses no lease by itself."""
@@ -32,7 +32,8 @@ _TIMES: dict[ModuleType, dict[str, float]] = {
     keys: {"LEASE_LIFE": LEASE_LIFE, "SLOT_LIFE": LEASE_LIFE},
     worker: {"BEAT_SECONDS": 0.4, "RECLAIM_SECONDS": 1.0},
     record: {"SURE_SECONDS": 4.0},
-    slot: {"LOOK_SECONDS": 0.3, "RENEW_SECONDS": 1.2},
+    slot: {"LOOK_SECONDS": 0.3},
+    slots: {"RENEW_SECONDS": 1.2},
     asking: {"BUSY_SECONDS": 0.5},
 }
 

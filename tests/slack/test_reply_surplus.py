@@ -17,6 +17,7 @@ from bot.model import event as ev
 from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
 from bot.model.run import Run, State
+from bot.slack.budget import Priority
 from bot.slack.client import UncertainError
 from bot.slack.reply.writer import SlackReply
 from tests.bench.ground import Fault, Slack
@@ -214,7 +215,7 @@ async def test_a_crash_at_any_save_leaves_one_end_and_nothing_live(
                 answer.apply(event, now())
                 reply.show(answer, WORKING)
                 await asyncio.sleep(5)
-                await reply._write(reply._urgency)
+                await reply._write(Priority.TEXT)
             answer.close(now())
             await reply.finish(answer, DONE)
             break
@@ -266,7 +267,7 @@ async def test_nothing_is_taken_away_before_a_dead_workers_answer_is_known() -> 
     before, shown = list(run.reply_ts), run.shown
     reply = slack.reply(run)
     reply.show(Answer(), WORKING)
-    await reply._write(reply._urgency)
+    await reply._write(Priority.TEXT)
     assert run.reply_ts == before and run.shown == shown
     await reply.recover(INTERRUPTED)
     assert [message.ts for message in slack.shown(run)] == before

@@ -18,7 +18,7 @@ from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
 from bot.model.question import Question, Thread
 from bot.model.run import Run, State
-from bot.slack.budget import Budget
+from bot.slack.budget import Budget, Priority
 from bot.slack.client import SlackClient
 from bot.slack.reply.writer import SlackReply
 
@@ -235,7 +235,7 @@ async def test_a_reply_deleted_again_and_again_is_given_up(desk: Desk) -> None:
     for n in range(12):
         reply.show(answer_of(f"{n}\n"), WORKING)
         reply._messages.touch_last()
-        await reply._write(reply._urgency)
+        await reply._write(Priority.TEXT)
     assert len(desk.workspace.calls_of("chat.postMessage")) <= 5
     await reply.finish(answer_of("The end."), DONE)
 

@@ -16,6 +16,7 @@ from bot.model.question import Question, Thread
 from bot.model.run import Run
 from bot.relay import slot
 from bot.store import keys
+from bot.store import slots as slots_module
 from bot.store.connection import connect
 from bot.store.scripts import sources
 from bot.store.sessions import Agent, MovedError, Session, Sessions
@@ -68,7 +69,7 @@ async def test_the_slot_and_the_place_of_the_dead_are_free_within_half_a_minute(
         assert until is not None
         # Who waits looks again this soon; and who lives must have the time to say so more than once.
         assert until / 1000 + slot.LOOK_SECONDS <= seconds + 30
-        assert until / 1000 - seconds > 2 * slot.RENEW_SECONDS
+        assert until / 1000 - seconds > 2 * slots_module.RENEW_SECONDS
 
 
 async def test_a_renewed_slot_lives_on(redis: Redis) -> None:
@@ -79,6 +80,32 @@ async def test_a_renewed_slot_lives_on(redis: Redis) -> None:
     expiry = await redis.zscore(keys.slot("ag", "held"), "a")
     assert expiry is not None and expiry < 10**15
     assert await slots.ask(kind, "b") == 1
+
+
+async def test_held_slots_are_renewed_together_and_taken_back_where_they_were_lost(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots_module, "RENEW_SECONDS", 0.0)
+    slots, kind, other = Slots(redis), Kind("ag", 1), Kind("other", 1)
+    held, late = keys.slot("ag", "held"), 10**15
+    await slots.ask(kind, "a")
+    await slots.ask(other, "b")
+    async with slots.kept(other, "b"):
+        async with slots.kept(kind, "a"):
+            await redis.zadd(held, {"a": late}, xx=True)
+            while await redis.zscore(held, "a") == late:  # noqa: ASYNC110 (a server does not tell)
+                await asyncio.sleep(0)
+            await redis.delete(held)
+            while not await redis.exists(held):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        await slots.free(kind, "a")
+        for _ in range(50):
+            await redis.zadd(keys.slot("other", "held"), {"b": late}, xx=True)
+            while await redis.zscore(keys.slot("other", "held"), "b") == late:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        assert not await redis.exists(held), "what was given back is not renewed"
+    await slots.free(other, "b")
+    assert await redis.keys("*slot*") == []
 
 
 async def test_many_at_once_never_hold_more_than_there_are(redis: Redis) -> None:

@@ -97,6 +97,7 @@ class SlackReply:
         self._changed = asyncio.Event()
         self._told = -1
         """The state of the tools when they were last shown."""
+        self._pressing = Priority.TEXT
 
     @property
     def wrote_late(self) -> bool:
@@ -122,6 +123,7 @@ class SlackReply:
         self._draft.answer = answer
         self._draft.progress = progress
         self._freshness.came()
+        self._weigh()
         self._changed.set()
 
     async def keep_writing(self) -> None:
@@ -137,7 +139,8 @@ class SlackReply:
                     continue
                 self._messages.touch_last()
             self._changed.clear()
-            if not await self._write(self._urgency):
+            self._weigh()
+            if not await self._write(lambda: self._pressing):
                 self._changed.set()
                 await self._sleep(PAUSE_SECONDS)
             elif self._messages.has_words:
@@ -300,6 +303,7 @@ class SlackReply:
         tools = self._tools
         if await self._streams.add(number, message, priority):
             self._told = tools
+            self._weigh()
             if is_last:
                 await self._keep(self._payload(number))
             return
@@ -319,6 +323,7 @@ class SlackReply:
         await self._update(message.ts, make, priority)
         message.shown, payload, self._told, has_words = written[0]
         message.has_words = message.has_words or has_words
+        self._weigh()
         self._freshness.shown(has_words=message.has_words)
         if is_last:
             await self._keep(payload)
@@ -456,13 +461,13 @@ class SlackReply:
 
     # -- what is known ---------------------------------------------------------------------------------
 
-    def _urgency(self) -> Priority:
-        """First words, and a tool that changed, go before more text. Asked of all who wait whenever one is served."""
-        if self._draft.ending is not None:
-            return Priority.FINAL
+    def _weigh(self) -> None:
+        """First words, and a tool that changed, go before more text. Found when either may have changed: all who wait
+        are asked whenever one is served."""
         if not self._messages.has_words and self._draft.answer.has_text:
-            return Priority.FIRST_WORDS
-        return Priority.TOOL if self._tools != self._told else Priority.TEXT
+            self._pressing = Priority.FIRST_WORDS
+        else:
+            self._pressing = Priority.TOOL if self._tools != self._told else Priority.TEXT
 
     @property
     def _tools(self) -> int:
