@@ -147,8 +147,9 @@ class SlackClient:
         if self._web is None:
             # With a session of ours the SDK's own timeout is ignored, so the session carries it.
             timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5)
+            # Nor does the session look for a proxy: the SDK has, once. It would do so in a thread at each call.
             self._session = aiohttp.ClientSession(
-                timeout=timeout, connector=aiohttp.TCPConnector(limit=100), trust_env=True
+                timeout=timeout, connector=aiohttp.TCPConnector(limit=100), trust_env=False
             )
             self._web = AsyncWebClient(
                 token=self._token, base_url=self._base_url, session=self._session, retry_handlers=[]

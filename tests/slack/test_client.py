@@ -54,6 +54,20 @@ async def slack(handler: Handler) -> AsyncIterator[SlackClient]:
         await runner.cleanup()
 
 
+async def test_calls_go_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = []
+
+    async def proxy(request: web.Request) -> web.Response:
+        hosts.append(request.headers["Host"])
+        return web.json_response({"ok": True})
+
+    async with slack(proxy) as client:
+        monkeypatch.setenv("HTTPS_PROXY", client._base_url.removesuffix("/api/"))
+        client._base_url = "http://slack.invalid/api/"
+        assert await call(client) == {"ok": True}
+    assert hosts == ["slack.invalid"]
+
+
 async def call(client: SlackClient, **more: Any) -> dict[str, Any]:
     return await client.call("chat.update", "C", Priority.TEXT, "o", lambda: {"text": "x"}, **more)
 
