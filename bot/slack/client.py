@@ -147,7 +147,8 @@ class SlackClient:
         if self._web is None:
             # With a session of ours the SDK's own timeout is ignored, so the session carries it.
             timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5)
-            # Nor does the session look for a proxy: the SDK has, once. It would do so in a thread at each call.
+            # Nor does the session look for a proxy, which it would do in a thread at each call: the SDK has, once, and
+            # who uses the session without the SDK names that one.
             self._session = aiohttp.ClientSession(
                 timeout=timeout, connector=aiohttp.TCPConnector(limit=100), trust_env=False
             )
@@ -258,7 +259,7 @@ class SlackClient:
         """
         assert self.web.session is not None
         try:
-            async with self.web.session.post(url, data=content) as response:
+            async with self.web.session.post(url, data=content, proxy=self.web.proxy) as response:
                 if response.status >= 300:
                     raise UncertainError(f"http_{response.status}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

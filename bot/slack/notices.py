@@ -90,11 +90,11 @@ class Notices:
 
     async def respond(self, response_url: str, text: str) -> None:
         """Answer a slash command privately where the bot itself may not post. Failures are logged."""
-        session = self._client.web.session
-        assert session is not None
+        web = self._client.web
+        assert web.session is not None
         body = {"response_type": "ephemeral", "text": text}
         try:
-            async with session.post(response_url, json=body) as response:
+            async with web.session.post(response_url, json=body, proxy=web.proxy) as response:
                 if response.status >= 400:
                     logger.warning("response_url refused", status=response.status)
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -26,6 +26,7 @@ from bot.slack.client import (
     TooBigError,
     UncertainError,
 )
+from bot.slack.notices import Notices
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -65,7 +66,9 @@ async def test_calls_go_through_the_proxy_of_the_environment(monkeypatch: pytest
         monkeypatch.setenv("HTTPS_PROXY", client._base_url.removesuffix("/api/"))
         client._base_url = "http://slack.invalid/api/"
         assert await call(client) == {"ok": True}
-    assert hosts == ["slack.invalid"]
+        await client.upload("http://files.invalid/api/upload", b"rows")
+        await Notices(client).respond("http://hooks.invalid/api/commands", "No.")
+    assert hosts == ["slack.invalid", "files.invalid", "hooks.invalid"]
 
 
 async def call(client: SlackClient, **more: Any) -> dict[str, Any]:
