@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from typing import Any
@@ -412,6 +413,24 @@ def test_older_types_say_where_escaping_left_no_room(letter: str) -> None:
     sections = [block["text"]["text"] for block in payload["blocks"]]
     assert all(part.count("```") == 2 for part in sections)
     assert (len("".join(sections)) < len(mrkdwn(page))) is ("…" in sections[-1])
+
+
+@pytest.mark.parametrize(
+    "text", ["a<b," * 1_000, "值&" * 1_000, "w&a;lt;" * 500], ids=["less", "and", "no sign"]
+)
+def test_older_types_cut_no_sign_that_is_escaped(text: str) -> None:
+    blocks = layout.plain({"text": "…", "blocks": [{"type": "markdown", "text": text}]})["blocks"]
+    sections = [block["text"]["text"] for block in blocks]
+    assert len(sections) > 1 and "".join(sections) == mrkdwn(text)
+    assert all(html.escape(html.unescape(part), quote=False) == part for part in sections)
+
+
+def test_older_types_show_a_long_table_whole_and_its_head_once() -> None:
+    head = "| " + " | ".join(f"column_{n}_of_a_wide_table" for n in range(18)) + " |\n|" + "---|" * 18 + "\n"
+    rows = "".join(f"| {n} | " + "7 | " * 17 + "\n" for n in range(80))
+    blocks = layout.plain({"text": "…", "blocks": [{"type": "markdown", "text": head + rows}]})["blocks"]
+    sections = [block["text"]["text"] for block in blocks]
+    assert len(sections) > 1 and "\n".join(sections) == (head + rows).strip("\n")
 
 
 @pytest.mark.parametrize("most", [2, 3, 7])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _ZWJ = "\u200d"
 _FOLLOWERS = frozenset("\ufe0e\ufe0f\u20e3" + _ZWJ)
+_ESCAPE = re.compile("&(?:amp|lt|gt);")
+"""One of the signs Slack wants escaped: half of it would be read as letters."""
+_ESCAPE_MOST = 5
 
 
 def whole_until(text: str, at: int) -> int:
-    """The last place at or before `at` that is not inside an emoji or an accented letter; at least 1."""
+    """The last place at or before `at` that is not inside an emoji, an accented letter or an escape; at least 1."""
     while 1 < at < len(text) and _is_inside(text, at):
         at -= 1
     return max(1, at)
@@ -41,6 +45,9 @@ def _is_inside(text: str, at: int) -> bool:
     if before == _ZWJ or after in _FOLLOWERS or unicodedata.combining(after):
         return True
     if "\U0001f3fb" <= after <= "\U0001f3ff":  # a skin tone
+        return True
+    begin = text.rfind("&", max(0, at - _ESCAPE_MOST + 1), at)
+    if begin >= 0 and (escape := _ESCAPE.match(text, begin)) and escape.end() > at:
         return True
     if not (_is_flag_half(before) and _is_flag_half(after)):
         return False

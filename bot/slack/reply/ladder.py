@@ -125,7 +125,8 @@ def _elements(child: Block) -> list[Block]:
 def _sections(text: str, left: int) -> list[Block]:
     """mrkdwn as sections, code closed and opened again between them; what escaping made too long for one message ends
     in "…"."""
-    pages = Pages()
+    # Sections have no tables, and what they say stands below each other: no head comes again.
+    pages = Pages(tables=False)
     for line in text.split("\n"):
         pages.add(f"{line}\n", _SECTION_COST)
     blocks: list[Block] = []

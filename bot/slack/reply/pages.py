@@ -61,10 +61,12 @@ class _Open:
 class Pages:
     """Pages of one answer: `sealed` ones, and the one that is being written.
 
-    `items` tells of each sealed one how many blocks Slack makes of it at most.
+    `items` tells of each sealed one how many blocks Slack makes of it at most. Without `tables`, rows are lines
+    like any other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tables: bool = True) -> None:
+        self._tables = tables
         self.sealed: list[str] = []
         self.items: list[int] = []
         self._open = _Open()
@@ -158,7 +160,8 @@ class Pages:
             fence = self._structure.fence
             if fence is None or page.fence is None:
                 page.fence, page.closing = fence, self._closing(fence) if fence else ""
-            self._follow_table(read)
+            if self._tables:
+                self._follow_table(read)
         self._last, self._in_paragraph = read.content, self._structure.in_paragraph
         is_blank = not read.content.strip()
         # Not below a heading: it belongs to what follows.

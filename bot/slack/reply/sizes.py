@@ -19,15 +19,13 @@ def size(blocks: list[dict[str, Any]]) -> int:
 
 
 def head(text: str, most: int) -> str:
-    """What of `text` fits into `most` characters of payload, not cut inside a character or its escape."""
+    """What of `text` fits into `most` characters of payload, not cut inside a character."""
     if cost(text) <= most:
         return text
     at = min(len(text), most - 1)
     while at > 0 and (taken := cost(text[:at])) >= most:
         at = min(at - 1, at * most // taken)
-    at = whole_until(text, at)
-    escape = text.rfind("&", max(0, at - 5), at)
-    return text[: escape if escape > 0 and ";" not in text[escape:at] else at]
+    return text[: whole_until(text, at)]
 
 
 def fitted(text: str, most: int) -> str:
