@@ -18,7 +18,7 @@ from bot.model.answer import Answer
 from bot.model.ending import Ending, Progress
 from bot.model.question import Question, Thread
 from bot.model.run import Run, State
-from bot.slack.budget import Budget, Priority
+from bot.slack.budget import Budget, Priority, Urgency
 from bot.slack.client import SlackClient
 from bot.slack.reply.writer import SlackReply
 
@@ -226,6 +226,32 @@ async def test_a_message_somebody_deleted_is_said_again_below(desk: Desk) -> Non
     await reply.finish(answer_of("The end."), DONE)
     visible = [m for m in desk.shown if m.ts != gone.ts]
     assert len(visible) == 1 and "The end." in content(visible[0]) and run.reply_ts == [visible[0].ts]
+
+
+async def test_what_is_said_again_is_as_urgent_as_first_words(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Priority]] = []
+    take = desk.client.budget.take
+
+    async def note(method: str, channel: str, priority: Urgency, owner: str, **more: Any) -> None:
+        asked.append((method, priority if isinstance(priority, Priority) else priority()))
+        await take(method, channel, priority, owner, **more)
+
+    monkeypatch.setattr(desk.client.budget, "take", note)
+    reply = desk.reply(desk.run())
+    await reply.open(Progress("starting"))
+    writing = asyncio.create_task(reply.keep_writing())
+    reply.show(answer_of("One. "), WORKING)
+    await appears(desk, "One.")
+    desk.workspace.state.delete(desk.shown[0])
+    asked.clear()
+    reply.show(answer_of("One. Two.\n\n"), WORKING)
+    await appears(desk, "Two.")
+    await end(writing)
+    assert [each for each in asked if each[0] == "chat.postMessage"] == [
+        ("chat.postMessage", Priority.FIRST_WORDS)
+    ]
 
 
 async def test_a_reply_deleted_again_and_again_is_given_up(desk: Desk) -> None:

@@ -139,7 +139,6 @@ class SlackReply:
                     continue
                 self._messages.touch_last()
             self._changed.clear()
-            self._weigh()
             if not await self._write(lambda: self._pressing):
                 self._changed.set()
                 await self._sleep(PAUSE_SECONDS)
@@ -233,6 +232,7 @@ class SlackReply:
         if len(self._messages) > self._draft.count and (self._draft.ending or self._draft.answer.has_text):
             await self._set_aside(self._draft.count, spare=True)
         while number < self._draft.count:
+            self._weigh()  # What was shown a moment ago may be gone.
             try:
                 if not await self._show(number, priority):
                     return True
@@ -303,7 +303,6 @@ class SlackReply:
         tools = self._tools
         if await self._streams.add(number, message, priority):
             self._told = tools
-            self._weigh()
             if is_last:
                 await self._keep(self._payload(number))
             return
@@ -323,7 +322,6 @@ class SlackReply:
         await self._update(message.ts, make, priority)
         message.shown, payload, self._told, has_words = written[0]
         message.has_words = message.has_words or has_words
-        self._weigh()
         self._freshness.shown(has_words=message.has_words)
         if is_last:
             await self._keep(payload)
