@@ -51,9 +51,16 @@ class Mending:
         if await self._runs.wrote_late(run_id) and (run := await self._runs.get(run_id)):
             logger.warning("a late write is taken back", run=run.reference)
             await self._platform.reply(run, _unfenced).restore()
-        # What was written to is known to the record; what was posted late may have been posted by another as well.
-        if run := await self._settled(run_id, lambda run: len(run.reply_ts) >= len(messages)):
-            await self._platform.reply(run, _unfenced).withdraw(late, messages)
+        made = {*messages}
+        if run := await self._runs.get(run_id):
+            # Also what the late writer never heard of. Before the record is read: what the thread's worker posts
+            # meanwhile is no stray.
+            made |= await self._platform.reply(run, _unfenced).made_for(late)
+        # What was written to is known to the record; what was posted late may have been posted by another as well. A
+        # run that goes on with another's reply knows of it only when it has begun.
+        least = max(1, len(messages))
+        if run := await self._settled(run_id, lambda run: len(run.reply_ts) >= least):
+            await self._platform.reply(run, _unfenced).withdraw(made)
 
     async def _root(self, run_id: str) -> None:
         if run := await self._settled(run_id, lambda run: not run.question.thread.is_new):

@@ -63,11 +63,12 @@ class Reply(Protocol):
         """Write the final state once more, as the run's record has it: a late write may stand over it."""
         ...
 
-    async def withdraw(self, late: str, messages: Collection[str]) -> None:
-        """Take away what was posted late for run `late`, and is none of the reply's.
+    async def made_for(self, run_id: str) -> set[str]:
+        """The messages in the thread that were made for the reply to a run, as far as the platform tells."""
+        ...
 
-        `messages` are those that the late writer heard of; there may be others.
-        """
+    async def withdraw(self, messages: Collection[str]) -> None:
+        """Take away those of `messages` that are neither the reply's nor set aside by it."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -144,6 +144,8 @@ class World:
     """Whether what is shown arrives late, as that of a process frozen through its lease."""
     hold_open: asyncio.Event | None = None
     hold_root: asyncio.Event | None = None
+    look: Callable[[], Awaitable[set[str]]] | None = None
+    """What a look for a run's messages finds; it takes its time."""
     hold_finish: asyncio.Event | None = None
     """Keeps replies from coming back once they show the end."""
 
@@ -209,7 +211,10 @@ class WrittenReply:
     async def restore(self) -> None:
         self._world.say(self._question, "RESTORED")
 
-    async def withdraw(self, late: str, messages: Collection[str]) -> None:
+    async def made_for(self, run_id: str) -> set[str]:
+        return await self._world.look() if self._world.look else set()
+
+    async def withdraw(self, messages: Collection[str]) -> None:
         for ts in messages:
             if ts not in self._run.reply_ts:
                 self._world.say(self._question, f"WITHDRAWN {ts}")

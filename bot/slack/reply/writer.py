@@ -43,6 +43,7 @@ from bot.slack.reply.posts import Posts
 from bot.slack.reply.record import PAUSE_SECONDS, Record
 from bot.slack.reply.stream import UPDATE, Message, Streams
 from bot.slack.reply.surplus import Surplus
+from bot.weakly import weakly
 
 logger = log.get(__name__)
 
@@ -84,10 +85,11 @@ class SlackReply:
         self._record = Record(run, save, clock, sleep)
         self._line = Line(client, run, self._record, sleep)
         self._freshness = Freshness(run.accepted_at, clock)
-        self._streams = Streams(self._line, run, self._draft, self._freshness, clock, self._tell_time)
-        self._surplus = Surplus(self._line, self._streams, self._record, self._update)
+        tell_time, update, keep = weakly(self._tell_time), weakly(self._update), weakly(self._keep)
+        self._streams = Streams(self._line, run, self._draft, self._freshness, clock, tell_time)
+        self._surplus = Surplus(self._line, self._streams, self._record, update)
         self._messages = Messages(run, self._surplus)
-        self._posts = Posts(run, self._line, self._streams, self._record, self._messages, self._keep, sleep)
+        self._posts = Posts(run, self._line, self._streams, self._record, self._messages, keep, sleep)
         self._is_anew = False
         """Whether the end was posted anew, because Slack did not let a message be changed."""
         self._has_written = False
@@ -200,17 +202,17 @@ class SlackReply:
         if last.payload and self._messages:
             await self._insist_on(last.payload)
 
-    async def withdraw(self, late: str, messages: Collection[str]) -> None:
-        """Take away what was posted late for run `late`: whatever is neither the reply's nor set aside.
-
-        `messages` are those the late writer heard of. Those it did not are looked for.
-        """
-        strays = {*messages}
+    async def made_for(self, run_id: str) -> set[str]:
+        """The messages in the thread that were made for the reply to a run; none when Slack does not tell."""
         try:
-            strays |= {ts async for ts, _ in self._line.written_for(late)}
+            return {ts async for ts, _ in self._line.written_for(run_id)}
         except SlackError as error:
             logger.error("a late message may stand", run=self._run.reference, reason=str(error))
-        for ts in sorted(strays.difference(self._run.reply_ts, self._record.surplus)):
+            return set()
+
+    async def withdraw(self, messages: Collection[str]) -> None:
+        """Take away those of `messages` that are neither the reply's nor set aside by it."""
+        for ts in sorted({*messages}.difference(self._run.reply_ts, self._record.surplus)):
             logger.warning("a late message is taken away", run=self._run.reference)
             try:
                 await self._surplus.remove(ts, self._draft.frame())
