@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -130,6 +132,23 @@ async def test_one_message_from_the_first_sign_to_the_end(desk: Desk) -> None:
     assert message.ts == run.reply_ts[0]
     assert "a lock." in content(message) and "Stop" not in content(message)
     assert desk.saved >= 4 and json.loads(run.shown)["text"] == message.text
+
+
+async def test_a_reply_that_has_ended_does_not_wait_for_the_garbage_collector(desk: Desk) -> None:
+    gc.disable()
+    try:
+        reply = desk.reply(desk.run())
+        await reply.open(Progress("starting"))
+        writing = asyncio.create_task(reply.keep_writing())
+        reply.show(answer_of("Because\n"), WORKING)
+        await appears(desk, "Because")
+        await end(writing)
+        await reply.finish(answer_of("Because of a lock."), DONE)
+        left = weakref.ref(reply)
+        del reply, writing
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 async def test_an_update_carries_the_newest_state(desk: Desk) -> None:
