@@ -139,6 +139,17 @@ async def test_slacks_own_stop_by_a_stranger_or_elsewhere_changes_nothing(make_h
     assert house.workspace.ephemerals(OLAF, SHARED) == house.workspace.ephemerals(ANA, OPS) == []
 
 
+async def test_slacks_own_stop_is_not_lost_without_a_word(make_house: Any) -> None:
+    house, ts = await running(make_house, ANA)
+    house.workspace.fail_next("users.info", error="fatal_error", times=2)
+    await send(house, press(ts, ANA))
+    line = await house.private_line(ANA, OPS)
+    assert line.text.startswith("Slack did not tell me in time who you are.") and line.thread_ts == ts
+    # Slack tells the next time.
+    await send(house, press(ts, ANA, event_ts="1700000001.000900"))
+    assert await stopped(house) == [ANA, ""]
+
+
 async def test_the_workspace_presses_stop(make_house: Any) -> None:
     """The event as the workspace sends it, once a reply streams."""
     house, ts = await running(make_house)

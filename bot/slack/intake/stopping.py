@@ -54,8 +54,14 @@ async def by_slack(event: dict[str, Any], visit: Visit, desk: Desk) -> None:
         redis.RedisError: when it could not be written down; then it must not be acked.
     """
     thread_ts = str(event.get("thread_ts") or "")
+    if not (thread_ts and visit.user and visit.channel):
+        return
     # The event does not say where whoever pressed is at home.
-    if not (thread_ts and visit.user and visit.channel) or await desk.people.refusal(visit):
+    if key := await desk.people.refusal(visit):
+        if key == "not_known":
+            # Perhaps who asked: they see the stream end, and the answer go on.
+            line = say(key, await desk.people.language(visit.user))
+            desk.notices.tell(visit.channel, visit.user, line, thread_ts)
         return
     thread = Thread(desk.team, visit.channel, thread_ts)
     # One press is one event_ts; its redeliveries mean the same run.
