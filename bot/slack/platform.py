@@ -136,7 +136,7 @@ class SlackPlatform:
             key, reason = "wrong", str(error)
         except SlackError as error:
             # Closed when in doubt. With missing_scope the app has to be installed again from manifest.yml.
-            key, reason = "denied_external", str(error)
+            key, reason = "not_known", str(error)
             logger.error("cannot tell whose person asked", run=run.reference, reason=reason)
         if key:
             await self._refuse(run, key)

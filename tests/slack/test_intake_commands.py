@@ -200,6 +200,16 @@ async def test_an_outsider_s_command_is_refused_although_it_does_not_name_their_
     assert root(house, "C0SHARED01") is None and not house.workspace.calls_of("chat.postMessage")
 
 
+async def test_who_is_not_known_is_not_told_to_be_of_another_company(house: Any) -> None:
+    house.workspace.fail_next("users.info", error="missing_scope")
+    assert (await house.workspace.command(ANA, OPS, "/das-ask", "why is rm-bp1demo0001 slow?")).ok
+    await house.workspace.until(lambda: house.workspace.ephemerals(ANA, OPS))
+    (line,) = house.workspace.ephemerals(ANA, OPS)
+    assert line.text.startswith("Slack did not tell me in time who you are.")
+    await house.ended(1)
+    assert root(house) is None
+
+
 @pytest.mark.parametrize("fault", ["full", "late"])
 async def test_a_command_that_fails_for_certain_says_so(
     house: Any, monkeypatch: pytest.MonkeyPatch, fault: str
