@@ -22,6 +22,7 @@ from bot.relay.control import Control
 from bot.relay.parts import Parts
 from bot.relay.reply import Reply, Save
 from bot.relay.slot import held
+from bot.store import keys
 from bot.store.runs import LeaseLostError
 from bot.store.sessions import Agent, MovedError, Session
 from bot.store.slots import Kind
@@ -73,6 +74,7 @@ class Asking:
         _, self._counted, _ = self.answer.text_after((0, 0))
         self.forgotten = self.is_fetching = self.is_unsent = False
         self._session: Session | None = None
+        self._noted_at = 0.0
 
     def _so_far(self) -> Answer:
         """What the paused run had said that this one continues; else nothing."""
@@ -245,6 +247,7 @@ class Asking:
         run.state = State.RUNNING
         if self.can_recover and not run.session_id:
             await self._parts.sessions.note_words(run)
+        self._noted_at = self._parts.clock()
         await self._save()
 
     def _leave(self) -> None:
@@ -252,6 +255,15 @@ class Asking:
         if self._control.signal.is_set():
             raise UnsentError
         self.is_unsent = False
+
+    async def _still_ours(self) -> None:
+        """The connection stands. Whoever slept while it was made may have lost the thread, where the question was told
+        to be interrupted and the next one is asked: saving raises LeaseLostError then."""
+        while self._parts.clock() - self._noted_at > keys.SURE_SECONDS:
+            self.is_unsent = True
+            self._noted_at = self._parts.clock()
+            await self._save()
+            self._leave()
 
     async def _pause(self, seconds: float) -> None:
         """Between two tries of a request: who stops it now, or takes it over, knows that nothing has begun."""
@@ -302,6 +314,7 @@ class Asking:
             asker.timezone,
             Resume(run.pending, run.question.text) if resumes else None,
             self._pause,
+            self._still_ours,
         )
 
     async def _take(self, event: Event) -> None:

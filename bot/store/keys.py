@@ -30,6 +30,9 @@ SEEN_LIFE = DAY
 """How long an event is remembered as seen. Slack redelivers for some minutes; a day covers an outage."""
 LEASE_LIFE = 15_000
 """A worker that has not renewed its lease for this long is dead; three renewals fit in."""
+SURE_SECONDS = 12.0
+"""How long after a fenced save was sent the thread is certainly still its worker's: less than a lease lives, by more
+than a beat. A process can be frozen between any two things it does, and hears the answer late then."""
 SLOT_LIFE = 15_000
 """The same for a slot and for a place in its queue."""
 FENCE_LIFE = 365 * DAY

@@ -20,6 +20,7 @@ class Resume:
 
 
 Pause = Callable[[float], Awaitable[None]]
+Leaving = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Ask:
         resume: set when a paused run goes on.
         pause: waits so many seconds between two tries to ask, when the service has refused and has certainly not
             begun; None waits, and does nothing else. What it raises ends the asking.
+        leaving: called when the connection stands and the request is about to leave. What it raises ends the asking,
+            and nothing has left.
     """
 
     text: str
@@ -46,6 +49,7 @@ class Ask:
     timezone: str = ""
     resume: Resume | None = None
     pause: Pause | None = field(default=None, compare=False, repr=False)
+    leaving: Leaving | None = field(default=None, compare=False, repr=False)
 
 
 Others = Callable[[], Awaitable[frozenset[str] | None]]

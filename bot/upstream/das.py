@@ -54,7 +54,9 @@ class DasChat:
         """Ask, and read what happens; see `bot.upstream.backend.Backend.ask`."""
         check_length(ask.text, QUESTION_LIMIT)
         params = chat_params(ask, message_id=str(uuid.uuid4()))
-        async with self._wire.stream(ACTION, params, DasFrames(), text=ask.text, pause=ask.pause) as events:
+        async with self._wire.stream(
+            ACTION, params, DasFrames(), text=ask.text, pause=ask.pause, leaving=ask.leaving
+        ) as events:
             yield events
 
     async def aclose(self) -> None:

@@ -44,7 +44,7 @@ class DasLegacy:
         """Ask, and read what happens; see `bot.upstream.backend.Backend.ask`. It cannot resume."""
         check_length(ask.text, QUESTION_LIMIT)
         async with self._wire.stream(
-            ACTION, legacy_params(ask), LegacyFrames(), text=ask.text, pause=ask.pause
+            ACTION, legacy_params(ask), LegacyFrames(), text=ask.text, pause=ask.pause, leaving=ask.leaving
         ) as events:
             yield events
 

@@ -98,7 +98,7 @@ class RdsCopilot:
         check_length(ask.text, QUESTION_LIMIT)
         params = chat_params(ask, self._region, self._approval)
         async with self._wire.stream(
-            "ChatMessages", params, RdsFrames(), text=ask.text, pause=ask.pause
+            "ChatMessages", params, RdsFrames(), text=ask.text, pause=ask.pause, leaving=ask.leaving
         ) as events:
             yield events
 

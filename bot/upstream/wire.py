@@ -81,6 +81,8 @@ class Timeouts:
 
 
 DEFAULT_TIMEOUTS = Timeouts()
+_LEAVING = "http11.send_request_headers.started"
+"""The event of httpx's "trace" extension between the connection and the first byte of the request."""
 
 
 class Options(TypedDict, total=False):
@@ -143,18 +145,23 @@ class Wire:
         *,
         text: str,
         pause: Callable[[float], Awaitable[None]] | None = None,
+        leaving: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncGenerator[AsyncIterator[Event], None]:
         """Call, and read the events of the answer; see `bot.upstream.backend.Backend.ask`.
 
         Args:
             frames: reads this stream's frames.
             text: what the asker wrote, to be kept out of errors.
-            pause: how to wait between tries, see `bot.upstream.backend.Ask`.
+            pause, leaving: how to wait between tries, and what to do before each; see `bot.upstream.backend.Ask`.
         """
+
+        async def once(form: bool) -> httpx.Response:
+            return await self._open(action, params, form, leaving)
+
         deadline = _now() + self._timeouts.run
         try:
             async with asyncio.timeout_at(deadline):
-                response = await self._tries(lambda form: self._open(action, params, form), params, pause)
+                response = await self._tries(once, params, pause)
         except UpstreamError as error:
             error.message = without(text, error.message)
             raise
@@ -209,8 +216,10 @@ class Wire:
             await (sleep or self._sleep)(pause)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _open(self, action: str, params: Params, form: bool) -> httpx.Response:
-        response = await self._send(action, params, form)
+    async def _open(
+        self, action: str, params: Params, form: bool, leaving: Callable[[], Awaitable[None]] | None
+    ) -> httpx.Response:
+        response = await self._send(action, params, form, leaving)
         content_type = response.headers.get("content-type", "").lower()
         if response.is_success and not any(word in content_type for word in NO_STREAM):
             return response  # What becomes of it is counted at its end.
@@ -237,8 +246,15 @@ class Wire:
                 return fields
         raise self._refusal(action, response, body[:STRAY_LIMIT])
 
-    async def _send(self, action: str, params: Params, form: bool) -> httpx.Response:
+    async def _send(
+        self, action: str, params: Params, form: bool, leaving: Callable[[], Awaitable[None]] | None = None
+    ) -> httpx.Response:
         signed = await self._sign(action, params, form)
+
+        async def trace(event: str, _: object) -> None:
+            if leaving and event == _LEAVING:
+                await leaving()
+
         try:
             request = self._http.build_request(
                 signed.method,
@@ -246,7 +262,7 @@ class Wire:
                 headers=signed.headers,
                 content=signed.body,
                 # Sent as it was signed; in the URL, httpx would take 64 KB at most.
-                extensions={"target": signed.target.encode("ascii")},
+                extensions={"target": signed.target.encode("ascii"), "trace": trace},
             )
             return await self._http.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:

@@ -12,7 +12,6 @@ from types import ModuleType
 from bot import cli
 from bot.relay import asking, slot, worker
 from bot.slack import lane
-from bot.slack.reply import record
 from bot.store import keys, slots
 
 LEASE_LIFE = 5_000
@@ -29,9 +28,8 @@ def hurry() -> None:
 
 
 _TIMES: dict[ModuleType, dict[str, float]] = {
-    keys: {"LEASE_LIFE": LEASE_LIFE, "SLOT_LIFE": LEASE_LIFE},
+    keys: {"LEASE_LIFE": LEASE_LIFE, "SLOT_LIFE": LEASE_LIFE, "SURE_SECONDS": 4.0},
     worker: {"BEAT_SECONDS": 0.4, "RECLAIM_SECONDS": 1.0},
-    record: {"SURE_SECONDS": 4.0},
     slot: {"LOOK_SECONDS": 0.3},
     slots: {"RENEW_SECONDS": 1.2},
     asking: {"BUSY_SECONDS": 0.5},

@@ -66,6 +66,9 @@ class HandLedBackend:
     @asynccontextmanager
     async def ask(self, ask: Ask) -> AsyncIterator[AsyncIterator[Event]]:
         question = ask.text
+        await self.connect(question)
+        if ask.leaving:
+            await ask.leaving()
         self.asked.append(question)
         self.asks.append(ask)
         if question in self.refuse:
@@ -78,6 +81,9 @@ class HandLedBackend:
             yield self._read(question)
         finally:
             self.open -= 1
+
+    async def connect(self, question: str) -> None:
+        """What comes before the request leaves."""
 
     async def _read(self, question: str) -> AsyncIterator[Event]:
         queue = self._pieces.setdefault(question, asyncio.Queue())
@@ -290,7 +296,12 @@ class Stage:
         return (await self.runs.accept(question)).run_id
 
     def worker(
-        self, *, max_runs: int = 10, max_waiting: int = 500, wall: Callable[[], float] = time.time
+        self,
+        *,
+        max_runs: int = 10,
+        max_waiting: int = 500,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Worker:
         """One more worker, as of another process, at work."""
         sentences = Sentences(lambda error, language: f"explained {error.code}", _say)
@@ -330,6 +341,7 @@ class Stage:
             resumes=self.resumes,
             spent=spent if self.daily else None,
             wall=wall,
+            clock=clock,
             sleep=no_pause,
             jitter=lambda: 0.5,
         )

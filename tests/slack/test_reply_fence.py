@@ -17,8 +17,8 @@ from bot.model.question import Question, Thread
 from bot.model.run import Run, State
 from bot.slack.budget import Budget
 from bot.slack.client import SlackClient
-from bot.slack.reply.record import SURE_SECONDS
 from bot.slack.reply.writer import SlackReply
+from bot.store import keys
 from bot.store.keys import LEASE_LIFE
 from bot.store.runs import LeaseLostError
 
@@ -112,7 +112,7 @@ async def test_who_slept_while_the_store_saved_writes_nothing_more(worker: Worke
 
 async def test_while_the_lease_is_certain_the_store_is_not_needed(worker: Worker) -> None:
     reply = await worker.opened()
-    worker.now += SURE_SECONDS - 1
+    worker.now += keys.SURE_SECONDS - 1
     worker.away = True
     await finish(reply)
     assert worker.updates == 1 and worker.pauses == []
@@ -136,7 +136,7 @@ async def test_who_cannot_know_and_has_lost_the_thread_writes_nothing(worker: Wo
 
 
 def test_certainty_ends_before_a_lease_can() -> None:
-    assert SURE_SECONDS + 2 < LEASE_LIFE / 1000
+    assert keys.SURE_SECONDS + 2 < LEASE_LIFE / 1000
 
 
 async def test_nothing_is_posted_before_the_store_knows_of_it(worker: Worker) -> None:

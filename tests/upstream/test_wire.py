@@ -1,4 +1,4 @@
-"""What a finished call leaves behind in the process: nothing."""
+"""What comes right before a call leaves, and what a finished one leaves behind in the process: nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from bot.upstream.acs3 import Credentials
 from bot.upstream.backend import Ask
 from bot.upstream.credentials import StaticCredentials
 from bot.upstream.das import DasChat
+from bot.upstream.das_legacy import DasLegacy
 from bot.upstream.errors import UpstreamError
+from bot.upstream.rds import RdsCopilot
 
 STREAM = b'data:{"Type":"RUN_STARTED"}\n\ndata:{"Type":"RUN_FINISHED"}\n\ndata:[DONE]\n\n'
 
@@ -78,3 +80,27 @@ async def test_a_connection_does_not_wait_for_the_garbage_collector(
         assert [response() for response in responses] == [None]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("kind", [DasChat, DasLegacy, RdsCopilot])
+async def test_who_asks_has_the_last_word_before_the_request_leaves(start_server: Any, kind: Any) -> None:
+    async def script(_request: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(_answer("200 OK", "text/event-stream", STREAM))
+
+    server, calls = await start_server(script), list[int]()
+
+    async def leaving() -> None:
+        calls.append(len(server.requests))
+        if len(calls) == 1:
+            raise KeyError("not ours")
+
+    backend = kind(StaticCredentials(Credentials("id", "secret")), endpoint=server.endpoint)
+    question = Ask("why?", "s-1", leaving=leaving)
+    with pytest.raises(KeyError, match="not ours"):
+        async with backend.ask(question):
+            pass
+    assert server.requests == []
+    async with backend.ask(question):
+        pass
+    await backend.aclose()
+    assert calls == [0, 0] and len(server.requests) == 1

@@ -13,6 +13,7 @@ from bot import log
 from bot.model.run import Run, State
 from bot.relay.reply import Save
 from bot.slack.reply.layout import Payload
+from bot.store import keys
 
 logger = log.get(__name__)
 
@@ -20,8 +21,6 @@ PAUSE_SECONDS = 2.0
 """Pause after a write that failed, before the next try."""
 _FENCED_SECONDS = 4.0
 """How long after a save the next one can wait, as far as the lease is concerned."""
-SURE_SECONDS = 12.0
-"""How long after a save the thread is certainly still ours: less than a lease lives, by more than a beat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +113,13 @@ class Record:
         if self._clock() - self._saved_at <= _FENCED_SECONDS:
             return
         await self._write_down()
-        while self._clock() - self._saved_at > SURE_SECONDS:
+        while self._clock() - self._saved_at > keys.SURE_SECONDS:
             await self._sleep(PAUSE_SECONDS)
             await self._write_down()
 
     def written(self) -> None:
         """A write to Slack has ended. A process can be frozen between the fence and the wire."""
-        self.wrote_late = self.wrote_late or self._clock() - self._saved_at > SURE_SECONDS
+        self.wrote_late = self.wrote_late or self._clock() - self._saved_at > keys.SURE_SECONDS
 
     async def _write_down(self) -> bool:
         # When it left: a process can be frozen before it hears the answer.
