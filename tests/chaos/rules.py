@@ -60,7 +60,10 @@ def _meets(spans: Iterable[Span], request: Received) -> bool:
 
 
 def unwelcome(evidence: Evidence, visits: Iterable[Unwelcome]) -> Iterator[Violation]:
-    """Who may not ask gets no run, no answer and one private line."""
+    """Who may not ask gets no run, no answer and one private line.
+
+    A process that slept with the message may say it once more when it wakes: Slack had brought it to another as well.
+    """
     for visit in visits:
         asked = visit.asked
         if evidence.runs_of(asked) or evidence.requests_of(asked):
@@ -71,8 +74,13 @@ def unwelcome(evidence: Evidence, visits: Iterable[Unwelcome]) -> Iterator[Viola
             yield Violation("refused, and told so", f"{asked.user} was not told", asked.number)
     for place in {(visit.asked.user, visit.asked.channel) for visit in visits}:
         lines = evidence.workspace.ephemerals(*place)
-        asked_here = sum((visit.asked.user, visit.asked.channel) == place for visit in visits)
-        if len(lines) > asked_here:
+        here = [visit for visit in visits if (visit.asked.user, visit.asked.channel) == place]
+        asked_here = len(here)
+        again = sum(
+            any(begin < visit.told_at and visit.asked.said_at < end for begin, end in evidence.paused)
+            for visit in here
+        )
+        if len(lines) > asked_here + again:
             yield Violation(
                 "told once", f"{place[0]} asked {asked_here} times and was told {len(lines)} times"
             )

@@ -321,6 +321,9 @@ def test_who_may_not_ask_is_told_once_and_gets_no_run(evidence: Evidence) -> Non
         line = posted_by_app(asked.channel, evidence.workspace.messages.next_ts(), "no", None)
         line.ephemeral_for = asked.user
         evidence.workspace.messages.add(line)
+    evidence.paused = [(50.5, 60.0)]
+    assert list(rules.unwelcome(evidence, [visit])) == []
+    evidence.paused = []
     assert [one.rule for one in rules.unwelcome(evidence, [visit])] == ["told once"]
     evidence.runs["e" * 16] = {"text": asked.text}
     assert "only who may" in {one.rule for one in rules.unwelcome(evidence, [visit])}

@@ -390,6 +390,15 @@ def test_the_text_alone_is_complete_too() -> None:
     assert shown == answer.replace("**", "*").replace("<", "&lt;")
 
 
+def test_the_text_alone_says_what_is_left_out_of_it() -> None:
+    draft = draft_of(text("".join(f"Line {n} of a very long answer, which goes on.\n" for n in range(2_000))))
+    while draft.step_down():
+        pass
+    *body, last = ended(draft)
+    assert "characters are left out here" in last["text"] and "Line 1999" in last["text"]
+    assert not any("left out" in payload["text"] for payload in body)
+
+
 def test_older_types_show_bold_and_headings_in_their_own_markup() -> None:
     (payload,) = ended(draft_of(text("## Why\n\n**One** index, `a ** b ** c`\n")))
     (section,) = [block for block in layout.plain(payload)["blocks"] if block["type"] == "section"]

@@ -225,6 +225,18 @@ async def test_simpler_blocks_when_slack_refuses_the_newer_ones(
     assert "The end." in content(message) and "das_api" in content(message)
 
 
+async def test_text_alone_repeats_nothing_of_the_messages_before(desk: Desk) -> None:
+    """It is cut into more messages than blocks were; those that stand already show less then."""
+    run = desk.run()
+    reply = desk.reply(run)
+    await reply.open(Progress("starting"))
+    desk.workspace.fail_next("chat.postMessage", 3, error="invalid_blocks")
+    lines = [f"Line {n} of a long answer." for n in range(400)]
+    await reply.finish(answer_of("\n".join(lines)), DONE)
+    shown = [line for message in desk.shown for line in message.text.split("\n") if line.startswith("Line")]
+    assert shown == lines and run.reply_ts == [message.ts for message in desk.shown]
+
+
 async def test_text_alone_when_every_block_is_refused(desk: Desk) -> None:
     desk.workspace.refuse_blocks(
         "container", "markdown", "section", "context", "actions", "alert", "context_actions"

@@ -135,7 +135,7 @@ class Draft:
         if not self.has_simpler:
             return False
         self.rung += 1
-        if self._is_bare:
+        if self.is_bare:
             # Less fits into a message then.
             self._mark, self._taken_from = (-1, 0), self.answer
             self.take_in()
@@ -160,19 +160,19 @@ class Draft:
         if self._left_out():
             files.append(whole_answer(self.answer, reference, self.language))
         self._page(0)
-        if self._is_filed or (self._is_bare and self.answer.calls):
+        if self._is_filed or (self.is_bare and self.answer.calls):
             files.append(all_calls(self.answer, reference, self.language))
         return files
 
     @property
-    def _is_bare(self) -> bool:
+    def is_bare(self) -> bool:
         """Whether messages are their text alone."""
         return RUNGS[self.rung] is text_only
 
     def _capacity(self) -> int:
         """Characters the page being written may take; in the first message, what its folds leave."""
         sealed = len(self._pages.sealed)
-        if self._is_bare:
+        if self.is_bare:
             return _BARE if sealed < _BODY else _BARE // 2
         if sealed:
             return limits.PAGE if sealed < _BODY else _HALF
@@ -183,7 +183,7 @@ class Draft:
     def _page(self, number: int) -> layout.Page:
         text, items = self._text(number)
         folds: list[Block] = []
-        if number == 0 and not self._is_bare:
+        if number == 0 and not self.is_bare:
             room = max(limits.FOLDS_LEAST, limits.PAGE - cost(text))
             folds = self._draw(room, limits.ITEMS - limits.FRAME_BLOCKS - items)
         left_out = self._left_out() if number == _BODY else 0
@@ -195,7 +195,7 @@ class Draft:
         if number < min(len(sealed), _BODY):
             return sealed[number], self._pages.items[number]
         room = _HALF if number == _BODY else limits.PAGE if number else limits.PAGE - limits.FOLDS_LEAST
-        if self._is_bare:
+        if self.is_bare:
             room = min(room, _BARE if number < _BODY else _BARE // 2)
         text = self._pages.text(self._safe.tail(is_closed=closed), room, closed=closed)
         if len(sealed) > _BODY:

@@ -73,14 +73,14 @@ def running(page: Page, frame: Frame, status: str) -> Payload:
     blocks += _text(page, frame)
     if page.is_last:
         blocks.append(_actions(frame, [_stop(frame)]))
-    return _payload(page, blocks, status if page.is_last else "")
+    return _payload(page, frame, blocks, status if page.is_last else "")
 
 
 def ended(page: Page, frame: Frame, ending: Ending, answer: Answer, footer: str) -> Payload:
     """A message of an answer that has ended, or that waits for a person."""
     blocks = _text(page, frame)
     if not page.is_last:
-        return _payload(page, [*blocks, *page.folds], "")
+        return _payload(page, frame, [*blocks, *page.folds], "")
     asks = ending.state is State.PAUSED and ask_blocks(
         answer, frame.run_id, frame.version, frame.language, frame.console
     )
@@ -99,7 +99,7 @@ def ended(page: Page, frame: Frame, ending: Ending, answer: Answer, footer: str)
     again = [] if ending.state is State.PAUSED else [_again(frame)]
     blocks.append(_actions(frame, [*again, _new_session(frame)]))
     # Who only hears the notification has to learn what is asked.
-    return _payload(page, blocks, str(asks[0]["text"]["text"]) if asks else note)
+    return _payload(page, frame, blocks, str(asks[0]["text"]["text"]) if asks else note)
 
 
 def replaced(frame: Frame) -> Payload:
@@ -226,16 +226,21 @@ def _characters(answer: Answer, ending: Ending | None, language: Language) -> st
     return say("characters_about", language, count=f"{rounded:,}")
 
 
-def _payload(page: Page, blocks: list[Block], lead: str) -> Payload:
+def _payload(page: Page, frame: Frame, blocks: list[Block], lead: str) -> Payload:
+    left_out = _left_out(page, frame) if page.left_out else ""
     # One character more than fits, so that what is cut is seen to be; the page is safe already.
     text = escaped(page.text[: limits.TEXT + 1])
-    return filled(blocks, "\n\n".join(part for part in (lead, text.strip()) if part) or "…")
+    return filled(blocks, "\n\n".join(part for part in (lead, left_out, text.strip()) if part) or "…")
+
+
+def _left_out(page: Page, frame: Frame) -> str:
+    return say("left_out", frame.language, count=f"{page.left_out:,}")
 
 
 def _text(page: Page, frame: Frame) -> list[Block]:
     blocks: list[Block] = []
     if page.left_out:
-        blocks.append(context(say("left_out", frame.language, count=f"{page.left_out:,}")))
+        blocks.append(context(_left_out(page, frame)))
     elif page.number:
         blocks.append(context(say("continued", frame.language)))
     if page.text.strip():

@@ -249,6 +249,8 @@ class SlackReply:
                 continue
             except (RefusedBlocksError, TooBigError) as error:
                 if await self._step_down(error):
+                    # As text alone it is cut into other messages.
+                    number = 0 if self._draft.is_bare else number
                     continue
                 self._refuse(error)
                 return True
