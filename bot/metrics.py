@@ -149,7 +149,7 @@ SLACK_WAIT_SECONDS = Histogram(
 
 REDIS_SECONDS = Histogram(
     "das_bot_redis_seconds",
-    "Redis's time for one script; for beat, which comes for many leases at once, one round trip.",
+    "Redis's time for one script; for beat, and for slot where held ones are renewed, one round trip for many of them.",
     ["script"],
     buckets=_FAST,
     registry=REGISTRY,
