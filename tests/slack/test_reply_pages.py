@@ -205,6 +205,12 @@ def test_half_a_row_of_a_table_in_a_quote_is_not_shown() -> None:
     assert pages.text("> | 1 ", 1_000) == "> | a | b |\n> |---|---|"
 
 
+@pytest.mark.parametrize("sign", ["```", "~" * 64, "> ```"])
+def test_a_page_has_room_for_what_closes_the_code_that_begins_at_its_end(sign: str) -> None:
+    for before in range(20, 200):
+        assert max(map(cost, pages_of("w" * before + f"\n{sign}\n", 200))) <= 200
+
+
 @pytest.mark.parametrize("capacity", [1_700, 3_000])
 @pytest.mark.parametrize(
     "text",

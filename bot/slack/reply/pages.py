@@ -85,6 +85,8 @@ class Pages:
         before = self._structure.copy()
         shown, read = self._read(line)
         need = cost(shown)
+        if read and self._structure.fence and not page.fence:
+            need += cost(self._closing(self._structure.fence))
         if read and _is_table_rule(read.content):
             need += 2 * cost(self._closing(_CODE))
         if read and _is_row(read) and page.rows >= limits.TABLE_ROWS:
