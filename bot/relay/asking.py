@@ -274,10 +274,12 @@ class Asking:
         self._leave()
 
     async def take_back(self) -> None:
-        """What was noted as asked and has not left counts as refused: it may be asked by another worker."""
+        """What was noted as asked and has not left counts as refused: it may be asked by another worker. That a
+        refusal is noted may have been cut off."""
         if self.is_unsent:
             self.is_unsent = False
             self.run.refusals += 1
+        if self.run.asks and not self.run.may_have_begun:
             await self._save()
 
     async def _begin_anew(self) -> Ask:

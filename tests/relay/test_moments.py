@@ -21,7 +21,9 @@ from bot.model.event import (
     Usage,
 )
 from bot.model.question import Question
+from bot.model.run import Run
 from bot.store import keys
+from bot.store.runs import Lease
 from bot.store.sessions import Agent, Sessions
 from bot.upstream.backend import Ask, Resume
 from bot.upstream.errors import UpstreamError
@@ -182,6 +184,39 @@ async def test_a_service_that_is_busy_all_day_is_still_waited_for(stage: Stage) 
     await stage.until_state(await stage.ask("a"), "failed", "answered")
     assert stage.world.endings("a") == ["END answered |because"]
     assert max(stage.pauses) == 60
+
+
+@pytest.mark.parametrize("between", ["tries", "asks"])
+async def test_a_refusal_that_was_being_noted_when_the_process_ended_is_noted_all_the_same(
+    stage: Stage, between: str
+) -> None:
+    worker = stage.worker()
+    noting, save, original = asyncio.Event(), worker._runs.save, stage.backend.ask
+
+    async def slow(lease: Lease, run: Run) -> None:
+        if run.refusals and not noting.is_set():
+            noting.set()
+            await asyncio.Event().wait()
+        await save(lease, run)
+
+    @asynccontextmanager
+    async def refuses_and_is_tried_again(ask: Ask) -> AsyncIterator[AsyncIterator[Event]]:
+        if between == "tries" and not noting.is_set():
+            assert ask.pause
+            await ask.pause(1.0)
+        async with original(ask) as events:
+            yield events
+
+    worker._runs.save = slow  # type: ignore[method-assign]
+    stage.backend.ask = refuses_and_is_tried_again  # type: ignore[method-assign]
+    stage.backend.refuse_first["a"] = [BUSY] if between == "asks" else []
+    stage.backend.answer("a")
+    run_id = await stage.ask("a")
+    await noting.wait()
+    await worker.drain(0)
+    stage.worker()
+    await stage.until_state(run_id, "answered", "interrupted")
+    assert stage.world.endings("a") == ["END answered |because"]
 
 
 async def test_a_session_that_ends_inside_the_stream_is_not_asked_again_but_begun_anew_next(
