@@ -44,6 +44,8 @@ _RECLAIM_FULL_SECONDS = 1.0
 """Pause between two looks of a worker that has no room, while there is more to take over."""
 AWAY_SECONDS = 1.0
 """Pause after Redis did not answer."""
+STRAY_SECONDS = 30.0
+"""After the end of a run whose dead worker was posting its reply: by then a post that was on its way has come."""
 LAST_WORDS_SECONDS = 10.0
 """Time for the final states of answers that a shutdown broke off."""
 
@@ -293,6 +295,7 @@ class Worker:
 
     async def _answer(self, job: _Job) -> None:
         """Relay the run, and keep those informed that wait behind it."""
+        was_posting = job.run.posting
         await self._continue(job.run)
         await stay(job.run, self._runs, self._parts.sessions)
         save = self._saver(job.lease, job.run)
@@ -312,6 +315,13 @@ class Worker:
             await self._runs.finish(job.lease, None)
         else:
             await self._close(job, ending, reply)
+            if was_posting:
+                asyncio.get_running_loop().call_later(STRAY_SECONDS, self._look_for_strays, job.run.id)
+
+    def _look_for_strays(self, run_id: str) -> None:
+        """A dead worker was posting a message of this run that nobody found then: it may have come after all."""
+        if not self._draining.is_set():
+            self._own(self._mending.replies({run_id: []}))
 
     async def _continue(self, run: Run) -> None:
         """A run that lets a paused one go on is answered in that one's reply, by the same agent."""

@@ -29,7 +29,7 @@ def hurry() -> None:
 
 _TIMES: dict[ModuleType, dict[str, float]] = {
     keys: {"LEASE_LIFE": LEASE_LIFE, "SLOT_LIFE": LEASE_LIFE, "SURE_SECONDS": 4.0},
-    worker: {"BEAT_SECONDS": 0.4, "RECLAIM_SECONDS": 1.0},
+    worker: {"BEAT_SECONDS": 0.4, "RECLAIM_SECONDS": 1.0, "STRAY_SECONDS": 8.0},
     slot: {"LOOK_SECONDS": 0.3},
     slots: {"RENEW_SECONDS": 1.2},
     asking: {"BUSY_SECONDS": 0.5},

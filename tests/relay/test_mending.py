@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from bot.model.question import Question
 from bot.relay.mending import Mending
 from bot.store import keys
@@ -58,3 +60,28 @@ async def test_the_reply_of_a_paused_run_is_left_while_the_one_that_goes_on_wait
         group.create_task(begins())
         taken = group.create_task(mended(stage, before))
     assert taken.result() == ["stray"]
+
+
+@pytest.mark.parametrize("was_posting", [True, False])
+async def test_what_a_dead_worker_was_posting_is_looked_for_after_the_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, was_posting: bool
+) -> None:
+    """It came after the one who took over had looked for it, and whoever posted it is not there to take it away."""
+    monkeypatch.setattr("bot.relay.worker.STRAY_SECONDS", 0.0)
+    looks = 0
+
+    async def look() -> set[str]:
+        nonlocal looks
+        looks += 1
+        return {"stray"}
+
+    stage.world.look = look
+    run_id = await stage.ask("a")
+    await stage.redis.hset(keys.run(run_id), "posting", str(int(was_posting)))
+    stage.backend.answer("a")
+    worker = stage.worker()
+    await stage.until_state(run_id, "answered")
+    if was_posting:
+        await stage.until(lambda: "WITHDRAWN stray" in stage.world.lines["a"])
+    await stage.until(lambda: not worker.busy)
+    assert looks == was_posting
