@@ -18,17 +18,20 @@ class Patience:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._since: float | None = None
+        self._number = 0
 
-    def is_lost(self, error: SlackError, began: float, *, has_simpler: bool) -> bool:
+    def is_lost(self, error: SlackError, number: int, began: float, *, has_simpler: bool) -> bool:
         """Whether to go on with a simpler layout, or to give up where there is none.
 
-        `began` is when the write began that ended with this error.
+        `number` is the message whose write ended with this error, and `began` when that write did.
         """
         if not isinstance(error, FailedError):
             self._since = None
             return False
-        if self._since is None:
-            self._since = began
+        if self._since is None or self._number != number:
+            # Once is no rule: it may have been slow before it failed.
+            self._since, self._number = began, number
+            return False
         if self._clock() - self._since < (_SECONDS if has_simpler else _MOST_SECONDS):
             return False
         self._since = None

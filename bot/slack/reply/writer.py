@@ -228,19 +228,20 @@ class SlackReply:
         self._tell_time()
         if not self._has_written:
             self._has_written, self._draft.rung = True, await self._line.refusals.rung()
-        number, began = 0, self._clock()
+        number = 0
         self._draft.take_in()
         # An answer of which nothing has come yet says nothing about what a dead worker wrote.
         if len(self._messages) > self._draft.count and (self._draft.ending or self._draft.answer.has_text):
             await self._set_aside(self._draft.count, spare=True)
         while number < self._draft.count:
             self._weigh()  # What was shown a moment ago may be gone.
+            began = self._clock()
             try:
                 if not await self._show(number, priority):
                     return True
             except (UncertainError, SlowDownError) as error:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
-                return self._draft.ending is not None and self._gives_up(error, began)
+                return self._draft.ending is not None and self._gives_up(error, number, began)
             except GoneError as error:
                 if number == len(self._messages) or self._replaced == _MOST_REPLACED:
                     self._refuse(error)
@@ -399,7 +400,7 @@ class SlackReply:
                 del rungs[0]
             except UncertainError as error:
                 logger.warning("slack did not answer", run=self._run.reference, reason=str(error))
-                if self._patience.is_lost(error, began, has_simpler=len(rungs) > 1):
+                if self._patience.is_lost(error, 0, began, has_simpler=len(rungs) > 1):
                     if len(rungs) == 1:
                         self._refuse(error)
                         break
@@ -431,9 +432,9 @@ class SlackReply:
             logger.error("slack refuses the reply", run=self._run.reference, reason=self._refused)
         self._was_refused = self._refused
 
-    def _gives_up(self, error: SlackError, began: float) -> bool:
+    def _gives_up(self, error: SlackError, number: int, began: float) -> bool:
         """Slack may fail at this very end: it is made simpler. True: the simplest, too, was tried for long enough."""
-        if not self._patience.is_lost(error, began, has_simpler=self._draft.has_simpler):
+        if not self._patience.is_lost(error, number, began, has_simpler=self._draft.has_simpler):
             return False
         if self._draft.step_down():
             return False
