@@ -1,8 +1,10 @@
 """The composition root: what ends it at once, what it waits for, and what /readyz tells."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -186,3 +188,18 @@ async def test_health_is_served_while_redis_is_away(given: dict[str, Any]) -> No
     finally:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("busy", "is_tidied"), [(0, True), (20, True), (21, False), (1_000, False)])
+async def test_garbage_is_looked_for_only_where_that_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, busy: int, is_tidied: bool
+) -> None:
+    looks = []
+    monkeypatch.setattr(app, "_TIDY_SECONDS", 0.0)
+    monkeypatch.setattr(gc, "collect", lambda: looks.append(busy))
+    given: Any = SimpleNamespace(busy=busy)
+    tidying = asyncio.create_task(app._tidy(given))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    tidying.cancel()
+    assert bool(looks) == is_tidied

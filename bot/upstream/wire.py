@@ -152,7 +152,8 @@ class Wire:
         Args:
             frames: reads this stream's frames.
             text: what the asker wrote, to be kept out of errors.
-            pause, leaving: how to wait between tries, and what to do before each; see `bot.upstream.backend.Ask`.
+            pause, leaving: how to wait between tries, and who has the last word before each; see
+                `bot.upstream.backend.Ask`.
         """
 
         async def once(form: bool) -> httpx.Response:

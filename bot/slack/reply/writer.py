@@ -356,10 +356,11 @@ class SlackReply:
     async def _set_aside(self, number: int, *, spare: bool) -> None:
         """The messages from `number` on are not the answer's any more; see `Surplus`."""
         aside = self._messages.part_from(number, spare=spare)
+        last = max(0, number - 1)
         if not spare:
             # Posted anew next. Whoever takes over after a crash before that shows this end, not one of its own.
-            self._run.posting = True
-        await self._keep(self._payload(max(0, number - spare)), leaving=True)
+            self._run.posting, last = True, number
+        await self._keep(self._payload(last), leaving=True)
         for message in aside:
             await self._streams.part(message)
 
